@@ -1,0 +1,1 @@
+"""Studies that can be stopped anywhere and resumed, spread over processes, with named random streams."""
