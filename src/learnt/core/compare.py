@@ -6,22 +6,19 @@ measure supplies the mathematics and nothing else.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import asdict, is_dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-import numpy as np
-
 from learnt.core import gallery
-from learnt.core.comparison import Answer, Comparison, Side, Verdict
+from learnt.core.answering import answer, corrected, estimate_of
+from learnt.core.comparison import Answer, Comparison, Side
 from learnt.core.errors import InputError, NotApplicable, ShapeError
-from learnt.core.estimate import Estimate, Kind
+from learnt.core.estimate import Estimate
 from learnt.core.examples import Examples, as_examples
 from learnt.core.matrix import ComparisonMatrix
-from learnt.core.measure import Evidence, Exact, Groups, Measure, Undefined
-from learnt.core.statistics import Resampler, holm, replica_noise, seed_permutation_p, two_sided_p
+from learnt.core.measure import Measure
+from learnt.core.statistics import Resampler
 from learnt.core.subject import Subject
 from learnt.core.version import provenance
 
@@ -70,7 +67,9 @@ def compare(
     if not 0 < confidence < 1:
         raise InputError("confidence", found=str(confidence), expected="a number between 0 and 1, such as 0.95")
     if len(labels) != 3 or len(set(labels)) != 3:
-        raise InputError("labels", found=str(tuple(labels)), expected="three different names, for a, b and the controls")
+        raise InputError(
+            "labels", found=str(tuple(labels)), expected="three different names, for a, b and the controls"
+        )
     setting = _setting(data)
     options = {"device": device, "batch_size": batch_size, "outputs": outputs} if isinstance(setting, Examples) else {}
     seen: dict[int, Any] = {}
@@ -83,7 +82,10 @@ def compare(
     sides = {
         side: [view(x, f"{label}[{i}]" if len(xs) > 1 else label) for i, x in enumerate(xs)]
         for side, label, xs in zip(
-            ("a", "b", "control"), labels, (replicas(a, "a"), replicas(b, "b"), replicas(controls, "controls", empty=True)), strict=True
+            ("a", "b", "control"),
+            labels,
+            (replicas(a, "a"), replicas(b, "b"), replicas(controls, "controls", empty=True)),
+            strict=True,
         )
     }
     if isinstance(setting, Examples):
@@ -98,7 +100,7 @@ def compare(
             tick(measure.question)
             try:
                 states = _prepare(measure, sides, setting, resampler)
-                answers.append(_answer(measure, states, setting, resampler, confidence))
+                answers.append(answer(measure, states, setting, resampler, confidence))
             except NotApplicable as error:
                 if measures is not None:
                     raise
@@ -122,7 +124,7 @@ def compare(
         data=setting.name,
         n=setting.size,
         confidence=confidence,
-        answers=tuple(_corrected(answers)),
+        answers=tuple(corrected(answers)),
         left_out=tuple(left_out),
         gallery=shown,
         provenance=provenance(seed=rng, resamples=resamples),
@@ -172,8 +174,8 @@ def pairwise(
                 cells[i][j] = cells[j][i]
                 continue
             evidence = measure.compare(states[i], states[j], rng=resampler.rng(measure.name, "pair"))
-            value, draws = resampler.draws(evidence, setting.keys)
-            cells[i][j] = _estimate(evidence, value, draws, measure, setting.size, confidence)
+            [(value, draws)] = resampler.draws([evidence], setting.keys)
+            cells[i][j] = estimate_of(evidence, value, draws, measure, setting.size, confidence)
     return ComparisonMatrix(
         question=measure.question, name=measure.name, unit=measure.facts.unit, names=tuple(labels),
         cells=tuple(tuple(row) for row in cells), data=setting.name, provenance=provenance(seed=rng, resamples=resamples),
@@ -246,208 +248,6 @@ def _prepare(
     return {side: [done[id(s)] for s in subjects] for side, subjects in sides.items()}
 
 
-def _answer(
-    measure: Measure[Any, Any], states: dict[str, list[Any]], setting: Any, resampler: Resampler, level: float
-) -> Answer:
-    facts, notes = measure.facts, []
-    is_property = facts.kind == "property"
-
-    def ask(a: Any, b: Any) -> Evidence:
-        evidence = measure.describe(b) if is_property else measure.compare(a, b, rng=resampler.rng(measure.name, "pair"))
-        return Undefined(reason="the measure gave no evidence") if evidence is None else evidence
-
-    references = states["a"][:1] if is_property else states["a"]
-    found = {side: [[ask(a, x) for x in states[side]] for a in references] for side in ("b", "control")}
-    found["a"] = [[ask(a, a) for a in states["a"]]] if is_property else []
-    drawn = {side: _drawn(table, setting, resampler) for side, table in found.items()}
-    noise = _noise(drawn, measure, resampler)
-    centre = {side: (np.nanmean(v), d.mean((0, 1))) for side, (v, d) in drawn.items() if v.size}
-    totals = {side: (float(v), d + noise[side]) for side, (v, d) in centre.items()}
-    own = {side: (float(v), d + (noise[side] if drawn[side][0].shape[1] >= 2 else 0)) for side, (v, d) in centre.items()}
-    one = found["b"][0][0]
-
-    def estimate(values: tuple[float, np.ndarray]) -> Estimate:
-        return _estimate(one, values[0], values[1], measure, setting.size, level)
-
-    value = _or_reason(estimate(own["b"]), found["b"])
-    control = _or_reason(estimate(own["control"]), found["control"]) if "control" in own else None
-    if is_property:
-        reference, target = _or_reason(estimate(own["a"]), found["a"]), totals["a"]
-        gap = _span(one, own["b"][0] - own["a"][0], own["b"][1] - own["a"][1], setting.size, level)
-    else:
-        reference, gap = Estimate.exact(facts.identical, n=setting.size, level=level), None
-        target = (facts.identical, np.full(resampler.repetitions, facts.identical))
-    difference, transfer = None, Estimate.undefined("no control was given", level=level)
-    p = seeds_p = smallest = None
-    verdict: Verdict = "no control"
-    if control is not None:
-        delta = totals["b"][1] - totals["control"][1]
-        raw = own["b"][0] - own["control"][0]
-        difference = _span(one, raw, delta, setting.size, level)
-        transfer = _transfer(raw, delta, target, totals["control"], one, setting.size, level)
-        p = two_sided_p(delta) if difference.defined else None
-        first, second = (list(drawn[s][0].mean(0)) for s in ("b", "control"))
-        if len(second) >= 2 and difference.defined and not isinstance(one, Exact):
-            seeds_p, smallest = seed_permutation_p(first, second)
-        notes += _seed_notes(len(first), len(second), exact=isinstance(one, Exact))
-        verdict = _verdict(transfer, p)
-    return Answer(
-        name=measure.name, group=facts.name, family=facts.family, question=measure.question, unit=facts.unit,
-        kind=facts.kind, closer=facts.closer, low=facts.low, high=facts.high, value=value, reference=reference,
-        control=control, difference=difference, gap=gap, transfer=transfer, verdict=verdict, p=p, seeds_p=seeds_p,
-        seeds_p_smallest=smallest,
-        replicas={side: tuple(float(x) for x in v.mean(0)) for side, (v, _) in drawn.items() if v.size},
-        chart=_chart(measure, found), details=_details(found), how=facts.how, caveat=facts.caveat, cost=facts.cost,
-        references=tuple((r.cite, r.identifier, r.where) for r in facts.references),
-        params=asdict(measure) if is_dataclass(measure) else {}, notes=tuple(notes),
-    )  # fmt: skip
-
-
-def _drawn(table: list[list[Evidence]], setting: Any, resampler: Resampler) -> tuple[np.ndarray, np.ndarray]:
-    """Values (M, K) and draws (M, K, B) of a table of evidence: M references times K things."""
-    if not table or not table[0]:
-        return np.zeros((1, 0)), np.zeros((1, 0, resampler.repetitions))
-    pairs = [[resampler.draws(evidence, setting.keys) for evidence in row] for row in table]
-    return np.array([[v for v, _ in row] for row in pairs]), np.array([[d for _, d in row] for row in pairs])
-
-
-def _noise(drawn: dict[str, tuple[np.ndarray, np.ndarray]], measure: Any, resampler: Resampler) -> dict[str, np.ndarray]:
-    """Seed noise (B,) of each side's mean: of its own replicas, and of the replicas of the reference."""
-    rng, noise = resampler.rng, {}
-    counts = {side: v.shape[1] for side, (v, _) in drawn.items()}
-    for side, (values, draws) in drawn.items():
-        pool, stream = draws.mean(0), side
-        if counts[side] == 1 and side == "b" and counts["control"] >= 2:
-            pool, stream = drawn["control"][1].mean(0), "control"  # one thing: borrow the spread of the controls
-        if counts[side] == 1 and side == "control" and counts["b"] >= 2:
-            pool, stream = drawn["b"][1].mean(0), "b"
-        total = np.zeros(draws.shape[-1])
-        if counts[side] >= 1:
-            total += replica_noise(pool, counts[side], picks=rng("replicas", side), scale=rng("scale", stream))
-            total += replica_noise(draws.mean(1), len(values), picks=rng("replicas", "ref"), scale=rng("scale", "ref"))
-        noise[side] = total
-    return noise
-
-
-def _estimate(evidence: Evidence, value: float, draws: np.ndarray, measure: Any, n: int, level: float) -> Estimate:
-    if isinstance(evidence, Undefined):
-        return Estimate.undefined(evidence.reason, n=n, level=level)
-    low, high = measure.facts.low, measure.facts.high
-    return Estimate.from_draws(value, draws, level=level, n=n, kind=_kind(evidence, draws), low=low, high=high)
-
-
-def _kind(evidence: Evidence, draws: np.ndarray) -> Kind:
-    if isinstance(evidence, Exact):
-        return "exact" if np.ptp(draws) == 0 else "bootstrap"
-    return "jackknife" if isinstance(evidence, Groups) else "bootstrap"
-
-
-def _span(evidence: Evidence, value: float, draws: np.ndarray, n: int, level: float) -> Estimate:
-    if isinstance(evidence, Undefined):
-        return Estimate.undefined(evidence.reason, n=n, level=level)
-    return Estimate.from_draws(value, draws, level=level, n=n, kind=_kind(evidence, draws))
-
-
-def _or_reason(estimate: Estimate, table: list[list[Evidence]]) -> Estimate:
-    """Undefined with the measure's own reason if any replica has no number."""
-    for row in table:
-        for evidence in row:
-            if isinstance(evidence, Undefined):
-                return Estimate.undefined(evidence.reason, n=estimate.n, level=estimate.level)
-    return estimate
-
-
-def _transfer(
-    raw: float,
-    delta: np.ndarray,
-    target: tuple[float, np.ndarray],
-    control: tuple[float, np.ndarray],
-    evidence: Evidence,
-    n: int,
-    level: float,
-) -> Estimate:
-    """(b - control) / (reference - control), spec 1.7; undefined where the controls are already at the reference."""
-    room, rooms = target[0] - control[0], target[1] - control[1]
-    if math.isnan(raw) or math.isnan(room):
-        return Estimate.undefined("the value or its control is undefined", n=n, level=level)
-    if abs(room) < max(1e-3, 2 * float(np.nanstd(rooms))):
-        return Estimate.undefined(
-            "the controls are as close to the reference as can be measured, so there is nothing left to transfer", n=n, level=level
-        )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.where(rooms * room > 0, delta / rooms, np.nan)
-    return Estimate.from_draws(raw / room, ratios, level=level, n=n, kind=_kind(evidence, delta))
-
-
-def _verdict(transfer: Estimate, p: float | None) -> Verdict:
-    """Before correction: `_corrected` turns verdicts that do not survive it into "not detected"."""
-    if not transfer.defined:
-        return "not measurable"
-    if p is None:  # nothing varies: the numbers are exact
-        return "transferred" if transfer.value > 0 else "reversed" if transfer.value < 0 else "not detected"
-    if p >= 1 - transfer.level:
-        return "not detected"
-    return "transferred" if transfer.value > 0 else "reversed"
-
-
-def _corrected(answers: list[Answer]) -> list[Answer]:
-    from dataclasses import replace
-
-    tested = [i for i, answer in enumerate(answers) if answer.p is not None and answer.transfer.defined]
-    adjusted = dict(zip(tested, holm([answers[i].p or 0.0 for i in tested]), strict=True))
-    done = []
-    for i, answer in enumerate(answers):
-        if i in adjusted:
-            lost = adjusted[i] >= 1 - answer.value.level and answer.verdict in ("transferred", "reversed")
-            verdict = "not detected" if lost else answer.verdict
-            notes = answer.notes + (("does not survive the correction for asking many questions",) if lost else ())
-            answer = replace(answer, p_adjusted=adjusted[i], verdict=verdict, notes=notes)
-        done.append(answer)
-    return done
-
-
-def _seed_notes(k: int, j: int, *, exact: bool) -> list[str]:
-    if exact and k == j == 1:
-        return []
-    if j == 1 and k == 1:
-        return ["one model against one control: the interval covers the choice of examples, not of seeds"]
-    if j == 1:
-        return ["a single control: its seed variation is taken from the replicas of b"]
-    if k == 1:
-        return ["a single model: its seed variation is taken from the controls"]
-    return []
-
-
-def _details(found: dict[str, list[list[Evidence]]]) -> dict[str, dict[str, Any]]:
-    """Details by side; numeric arrays of one shape are averaged over replicas, the rest is taken from the first."""
-    merged: dict[str, dict[str, Any]] = {}
-    for side, table in found.items():
-        every = [dict(e.details) for row in table for e in row if e.details]
-        if not every:
-            continue
-        merged[side] = {key: _merge([d[key] for d in every if key in d]) for key in every[0]}
-    return merged
-
-
-def _merge(values: list[Any]) -> Any:
-    try:
-        arrays = [np.asarray(v, dtype=np.float64) for v in values]
-    except (TypeError, ValueError):
-        return values[0]
-    return np.mean(arrays, axis=0) if all(x.shape == arrays[0].shape for x in arrays) else values[0]
-
-
-def _chart(measure: Measure[Any, Any], found: dict[str, list[list[Evidence]]]) -> Any:
-    details = _details(found)
-    return measure.chart(details) if details else None
-
-
-class _silent:  # noqa: N801 (used as a function: the ticker that shows nothing)
-    def __init__(self, steps: int, description: str) -> None:
-        pass
-
-    def __enter__(self) -> Callable[[str], None]:
-        return lambda _text: None
-
-    def __exit__(self, *_: object) -> None:
-        return None
+@contextmanager
+def _silent(_steps: int, _description: str) -> Iterator[Callable[[str], None]]:
+    yield lambda _text: None

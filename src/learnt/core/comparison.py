@@ -163,7 +163,12 @@ class Comparison:
 
         names = [answer.name for answer in self.answers]
         near = get_close_matches(name, names, n=3, cutoff=0.3) or names
-        raise InputError("question", found=repr(name), expected=f"one of the {len(names)} questions asked", remedy=f"Nearest: {', '.join(near)}.")
+        raise InputError(
+            "question",
+            found=repr(name),
+            expected=f"one of the {len(names)} questions asked",
+            remedy=f"Nearest: {', '.join(near)}.",
+        )
 
     def __repr__(self) -> str:
         control = f" against {self.control.label}" if self.control else ""
@@ -219,7 +224,9 @@ class Comparison:
                 provenance=data["provenance"],
             )
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise InputError("comparison", found=f"a damaged record ({error!r})", expected="the fields of schema 1") from error
+            raise InputError(
+                "comparison", found=f"a damaged record ({error!r})", expected="the fields of schema 1"
+            ) from error
 
     def to_json(self, path: str | Path | None = None) -> str:
         """The comparison as JSON text; written to `path` (atomically) if one is given."""

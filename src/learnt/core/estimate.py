@@ -63,7 +63,9 @@ class Estimate:
             return Estimate.undefined("the number does not exist on these examples", n=n, level=level)
         if lost > 0.1:
             return Estimate.undefined(
-                f"in {100 * lost:.0f} % of resamples the number does not exist: too few examples count", n=n, level=level
+                f"in {100 * lost:.0f} % of resamples the number does not exist: too few examples count",
+                n=n,
+                level=level,
             )
         tail = 100 * (1 - level) / 2
         ends = np.nanpercentile(draws, [tail, 100 - tail]) if len(draws) else (value, value)

@@ -79,7 +79,9 @@ class Examples:
             check_finite(self.labels, f"{self.name}.labels")
             if self.labels.ndim != 1:
                 raise ShapeError(
-                    f"{self.name}.labels", found=f"shape {tuple(self.labels.shape)}", expected=f"({n},), one class index an example"
+                    f"{self.name}.labels",
+                    found=f"shape {tuple(self.labels.shape)}",
+                    expected=f"({n},), one class index an example",
                 )
             if not self.labels.is_floating_point() and int(self.labels.min()) < 0:
                 raise InputError(f"{self.name}.labels", found="a negative class index", expected="indices from 0")
@@ -163,7 +165,9 @@ def _tensor(values: Any, name: str) -> torch.Tensor:
     try:
         tensor = torch.as_tensor(np.asarray(values) if not isinstance(values, torch.Tensor) else values).detach()
     except (TypeError, ValueError) as error:
-        raise InputError(name, found=f"{type(values).__name__} that is not numeric", expected="a numeric array") from error
+        raise InputError(
+            name, found=f"{type(values).__name__} that is not numeric", expected="a numeric array"
+        ) from error
     if tensor.is_floating_point():
         return tensor.to(torch.get_default_dtype()) if tensor.dtype == torch.float64 else tensor
     return tensor if tensor.dtype == torch.int64 else tensor.to(torch.get_default_dtype())
@@ -203,7 +207,9 @@ def check_finite(values: torch.Tensor, name: str) -> None:
     if count:
         first = tuple(int(i) for i in bad.nonzero()[0])
         raise NonFiniteError(
-            name, found=f"{count} values that are NaN or infinite, the first at index {first}", expected="finite numbers"
+            name,
+            found=f"{count} values that are NaN or infinite, the first at index {first}",
+            expected="finite numbers",
         )
 
 

@@ -83,7 +83,9 @@ def choose(a: Subject, bs: Sequence[Subject], controls: Sequence[Subject], k: in
         kinds["shared_mistake"] = wrong * (follows * alone)
     tie = np.argsort(np.argsort(data.keys)) / (10.0 * len(data))
     return {
-        kind: np.array([i for i in np.argsort(-(score + tie * (score > 0)), kind="stable")[:k] if score[i] > 0], dtype=int)
+        kind: np.array(
+            [i for i in np.argsort(-(score + tie * (score > 0)), kind="stable")[:k] if score[i] > 0], dtype=int
+        )
         for kind, score in kinds.items()
     }
 
@@ -124,11 +126,15 @@ def cards(
                 Card(
                     kind=kind,
                     index=int(i),
-                    label=class_name(data, int(data.labels[i])) if data.is_classification and data.labels is not None else "",
+                    label=class_name(data, int(data.labels[i]))
+                    if data.is_classification and data.labels is not None
+                    else "",
                     answers=answers,
                     agree=agree,
                     image=picture(data, int(i)),
-                    values="" if data.is_images else ", ".join(f"{x:.3g}" for x in data.inputs[i].flatten()[:6].tolist()),
+                    values=""
+                    if data.is_images
+                    else ", ".join(f"{x:.3g}" for x in data.inputs[i].flatten()[:6].tolist()),
                     looks={label: m[row] for label, m in maps.items() if m is not None},
                 )
             )

@@ -4,7 +4,8 @@ Two things vary between one experiment and the next: which examples were drawn, 
 were trained with. Both are resampled, together (a hierarchical bootstrap, distill spec 1.7):
 
 * Examples. `Sums` are re-weighted by multinomial counts; the same counts serve every measure, model and control,
-  so differences are paired. `Groups` become draws around the value whose covariance is the delete-a-group
+  so differences are paired. Draws are centred on the value: a statistic with an absolute value in it (ECE) is biased
+  upwards by resampling. `Groups` become draws around the value whose covariance is the delete-a-group
   jackknife's, with Student-t tails for the G - 1 degrees of freedom; the same multipliers serve every model.
 * Replicas. K replicas are drawn with replacement from K. A plain bootstrap of K = 5 things is too narrow: its variance is
   (K - 1)/K of the right one and its tails are not those of Student's t. The deviations are therefore scaled by sqrt(K/(K - 1)) and,
@@ -16,12 +17,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from learnt.core.errors import InputError
-from learnt.core.measure import Evidence, Exact, Groups, Sums, Undefined
+from learnt.core.measure import Evidence, Exact, Groups, Sums
 
 _KEEP = 256 * 2**20  # bytes of resampling counts kept between measures
 
@@ -61,25 +63,31 @@ class Resampler:
             self._counts[n] = counts
         return counts
 
-    def draws(self, evidence: Evidence, keys: np.ndarray) -> tuple[float, np.ndarray]:
-        """(value, (B,) resampled values) of one piece of evidence.
+    def draws(self, evidences: Sequence[Evidence], keys: np.ndarray) -> list[tuple[float, np.ndarray]]:
+        """(value, (B,) resampled values) of each piece of evidence, all with the same resampled examples.
 
         Args:
-            evidence: what a measure returned; `Undefined` gives NaN.
+            evidences: what a measure returned for several pairs; `Undefined` gives NaN.
             keys: (n,) example keys; resampling runs in key order, so the order of the data changes nothing.
         """
-        if isinstance(evidence, Undefined):
-            return math.nan, np.full(self.repetitions, np.nan)
-        if isinstance(evidence, Exact):
-            return float(evidence.value), np.full(self.repetitions, float(evidence.value))
-        if isinstance(evidence, Groups):
-            return float(evidence.value), self._group_draws(evidence)
-        return self._sum_draws(evidence, keys)
+        found: dict[int, tuple[float, np.ndarray]] = {}
+        sums: dict[tuple[int, int], list[int]] = {}
+        for i, evidence in enumerate(evidences):
+            if isinstance(evidence, Sums):
+                sums.setdefault((len(evidence.columns), id(evidence.keys)), []).append(i)
+            elif isinstance(evidence, Groups):
+                found[i] = (float(evidence.value), self._group_draws(evidence))
+            else:
+                value = float(evidence.value) if isinstance(evidence, Exact) else math.nan
+                found[i] = (value, np.full(self.repetitions, value))
+        for members in sums.values():  # one matrix product for all pairs that share examples
+            found.update(zip(members, self._sum_draws([evidences[i] for i in members], keys), strict=True))
+        return [found[i] for i in range(len(evidences))]
 
-    def _sum_draws(self, evidence: Sums, keys: np.ndarray) -> tuple[float, np.ndarray]:
-        columns = np.asarray(evidence.columns, dtype=np.float64)
+    def _sum_draws(self, evidences: Sequence[Any], keys: np.ndarray) -> list[tuple[float, np.ndarray]]:
+        columns = np.concatenate([np.asarray(e.columns, dtype=np.float64) for e in evidences], axis=1)
         n = len(columns)
-        own = evidence.keys if evidence.keys is not None else keys
+        own = evidences[0].keys if evidences[0].keys is not None else keys
         if len(own) == n:
             columns = columns[np.argsort(own, kind="stable")]
         counts = self.counts(n)
@@ -87,9 +95,16 @@ class Resampler:
         for start in range(0, self.repetitions, 256):
             block = slice(start, start + 256)
             means[block] = counts[block].astype(np.float64) @ columns
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = float(evidence.combine(columns.mean(0)))
-            return value, np.asarray(evidence.combine(means / n), dtype=np.float64)
+        means /= n
+        full, done, at = columns.mean(0), [], 0
+        for e in evidences:
+            part = slice(at, at := at + e.columns.shape[1])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                value = float(e.combine(full[part]))
+                draws = np.asarray(e.combine(means[:, part]), dtype=np.float64)
+            lost = np.isnan(draws).all()
+            done.append((value, draws if lost else draws + (value - np.nanmean(draws))))
+        return done
 
     def _group_draws(self, evidence: Groups) -> np.ndarray:
         left_out = np.asarray(evidence.left_out, dtype=np.float64)
@@ -129,22 +144,23 @@ def two_sided_p(draws: np.ndarray) -> float | None:
 
 
 def seed_permutation_p(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
-    """(p, smallest p that these numbers of seeds can reach): two-sided label permutation test of equal means."""
-    from scipy.stats import permutation_test
+    """(p, smallest p these numbers of seeds can reach): two-sided permutation test of equal means over seed labels.
 
-    k, j = len(first), len(second)
-    smallest = min(1.0, (2 if k == j else 1) / math.comb(k + j, k))
-    if min(k, j) < 1 or k + j < 3:
-        return 1.0, 1.0
-    result = permutation_test(
-        (np.asarray(first), np.asarray(second)),
-        lambda x, y, axis: np.abs(x.mean(axis) - y.mean(axis)),
-        vectorized=True,
-        n_resamples=9999,
-        alternative="greater",
-        rng=np.random.default_rng(0),
-    )
-    return float(result.pvalue), smallest
+    Exact up to 20,000 relabellings, by 9,999 random ones beyond.
+    """
+    k, total = len(first), len(first) + len(second)
+    ways = math.comb(total, k)
+    smallest = (2 if 2 * k == total else 1) / ways
+    values = np.array([*first, *second], dtype=np.float64)
+    if ways <= 20_000:
+        picks = np.array(list(combinations(range(total), k)))
+    else:
+        random = np.random.default_rng(0)
+        picks = np.array([np.arange(k), *(random.permutation(total)[:k] for _ in range(9_999))])
+    sums = values[picks].sum(1)
+    gaps = np.abs(sums / k - (values.sum() - sums) / (total - k))
+    observed = gaps[0] if ways > 20_000 else abs(np.mean(first) - np.mean(second))
+    return float(np.mean(gaps >= observed - 1e-12 * max(1.0, float(np.abs(values).max())))), smallest
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -190,8 +206,13 @@ def sign_flip_p(differences: Sequence[float]) -> float:
 
     values = np.asarray(differences, dtype=np.float64)
     result = permutation_test(
-        (values,), lambda x, axis: np.abs(x.mean(axis)), permutation_type="samples", vectorized=True,
-        n_resamples=np.inf if len(values) <= 16 else 9999, alternative="greater", rng=np.random.default_rng(0),
+        (values,),
+        lambda x, axis: np.abs(x.mean(axis)),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=np.inf if len(values) <= 16 else 9999,
+        alternative="greater",
+        rng=np.random.default_rng(0),
     )
     return float(result.pvalue)
 

@@ -205,7 +205,9 @@ class Subject:
         """The module, for questions that need gradients or layers; raises NotApplicable for anything else."""
         if self.module is None:
             raise NotApplicable(
-                self.name, found=f"a {type(self.thing).__name__}, which has no layers or gradients", expected="an nn.Module"
+                self.name,
+                found=f"a {type(self.thing).__name__}, which has no layers or gradients",
+                expected="an nn.Module",
             )
         return self.module
 
@@ -231,7 +233,9 @@ class Subject:
             if name not in self.layers:
                 near = get_close_matches(name, list(self.layers), n=3, cutoff=0.3) or list(self.layers)[:3]
                 raise InputError(
-                    "layers", found=f"{name!r}, which is not a layer of {self.name}", expected="one of its layers",
+                    "layers",
+                    found=f"{name!r}, which is not a layer of {self.name}",
+                    expected="one of its layers",
                     remedy=f"Nearest names: {', '.join(near)}.",
                 )
 

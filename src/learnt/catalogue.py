@@ -1,0 +1,33 @@
+"""Every question the library asks by default, in the order of a report: one explicit line each.
+
+To add a measure: write its file, add its line here, its test and its page. Nothing is registered by name.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from learnt.core.measure import Measure
+
+
+@cache
+def MEASURES() -> tuple[Measure[Any, Any], ...]:  # noqa: N802 (a constant that is imported on first use)
+    """One instance of each default question; those that do not fit the data at hand are left out by `compare`."""
+    from learnt.agreement.accuracy import Accuracy
+    from learnt.agreement.divergence import JSDivergence, KLDivergence
+    from learnt.agreement.errors import ErrorConsistency
+    from learnt.agreement.top1 import Agreement
+    from learnt.calibration.ece import CalibrationError
+    from learnt.calibration.scores import Brier, LogLoss
+
+    return (
+        Accuracy(),
+        Agreement(),
+        KLDivergence(),
+        JSDivergence(),
+        ErrorConsistency(),
+        CalibrationError(),
+        Brier(),
+        LogLoss(),
+    )
