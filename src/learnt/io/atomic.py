@@ -202,6 +202,35 @@ def _write_all(descriptor: int, data: memoryview) -> None:
         data = data[os.write(descriptor, data[: 1 << 24]) :]
 
 
+def append_line(path: str | os.PathLike[str], line: bytes) -> None:
+    """Append one line (with its newline) to a file, flushed to the disk; created if missing.
+
+    A reader may see a part of the line, but after an error nothing of it remains.
+
+    Raises:
+        StorageError: as `write_bytes`.
+    """
+    target = checked(path)
+    try:
+        new = not target.exists()
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        try:
+            before = os.fstat(descriptor).st_size
+            try:
+                _write_all(descriptor, memoryview(line))
+                os.fsync(descriptor)
+            except BaseException:
+                with suppress(OSError):
+                    os.ftruncate(descriptor, before)
+                raise
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise storage_error(error, target, doing="write", needed=len(line)) from error
+    if new:
+        sync_directory(target.parent)
+
+
 def sync_directory(directory: Path) -> None:
     """Flush a directory's entries to the disk, where the file system can do that."""
     with suppress(OSError):  # the file is complete and in place; some file systems cannot sync a directory

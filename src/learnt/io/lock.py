@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from learnt.core.errors import BusyError, InputError
+from learnt.core.errors import BusyError, InputError, StorageError
 from learnt.io import process
 from learnt.io.atomic import ensure_directory, show, storage_error
 from learnt.io.strict import parse_json
@@ -40,6 +40,7 @@ def run_lock(directory: str | os.PathLike[str]) -> Iterator[Path]:
         raise storage_error(error, path, doing="write") from error
     try:
         flocked = _flock(descriptor, path)
+        _require_ours(descriptor, path)
         holder = _record(descriptor)
         if holder is not None and not _may_take_over(holder, flocked):
             raise _busy(path, holder)
@@ -50,6 +51,17 @@ def run_lock(directory: str | os.PathLike[str]) -> Iterator[Path]:
             os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)  # releases the lock
+
+
+def _require_ours(descriptor: int, path: Path) -> None:
+    beginning = os.pread(descriptor, 8, 0)
+    if beginning.strip(b"\0") and not b'{"host":'.startswith(beginning):
+        raise StorageError(
+            show(path),
+            found="a file of another program",
+            expected="none, or the lock of a run",
+            remedy="Choose another directory; this file is left as it is.",
+        )
 
 
 def _flock(descriptor: int, path: Path) -> bool:

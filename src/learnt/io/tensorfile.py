@@ -97,3 +97,29 @@ def _bytes_of(tensor: torch.Tensor) -> memoryview:
 
     flat = tensor.detach().cpu().resolve_neg().contiguous().reshape(-1)
     return flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b"")
+
+
+def parse_tensors(data: bytes, *, name: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file that this library wrote.
+
+    Args:
+        data: the whole file.
+        name: what an error calls it.
+
+    Raises:
+        InputError: the bytes are not a safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    from learnt.io.strict import parse_json
+
+    try:
+        tensors = load(data)
+        length = struct.unpack("<Q", data[:8])[0]
+        head = parse_json(data[8 : 8 + length], name=name)
+    except (SafetensorError, struct.error, ValueError, KeyError) as error:
+        raise InputError(
+            name, found=f"bytes that are not safetensors ({error})", expected="a safetensors file"
+        ) from error
+    return tensors, head.get("__metadata__", {})
