@@ -81,13 +81,13 @@ def object_distance(scenes: Scenes, size: int) -> Field:
 
 
 def surface(scenes: Scenes, size: int) -> Field:
-    """Colour (n, 3, size, size) of the object's surface: two tones of one hue, the darker at half the light."""
+    """Colour (n, 3, size, size) of the object's surface: two tones of one hue, the darker at 30 % of the light."""
     x, y = grid(size)
     u, v = turned(x - column(scenes.x), y - column(scenes.y), scenes.angle)
     period = column(scenes.period)
     tones = pattern(scenes.texture, u, v, period, scenes, size)
     bright = to_rgb(scenes.hue, scenes.saturation, scenes.value)[:, :, None, None]
-    return bright * (np.float32(0.5) + np.float32(0.5) * tones[:, None])
+    return bright * (np.float32(0.3) + np.float32(0.7) * tones[:, None])
 
 
 def pattern(kind: Field, u: Field, v: Field, period: Field, scenes: Scenes, size: int) -> Field:
