@@ -18,7 +18,7 @@ from typing import IO
 import numpy as np
 
 from learnt.core.errors import UntrustedFileError
-from learnt.io._reading import CHUNK, allowance, open_regular, printable
+from learnt.io.reading import CHUNK, allowance, open_regular, printable
 
 MAX_ENTRIES = 10_000
 MAX_DIRECTORY = 8_000_000

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from learnt.core.errors import InputError, StorageError, UntrustedFileError
-from learnt.io._reading import printable
+from learnt.io.reading import printable
 from learnt.io.sandbox import ANSWER, CAUGHT, RESULT
 from learnt.io.sniff import unsafe
 

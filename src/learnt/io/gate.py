@@ -100,13 +100,8 @@ def _parse(directory: bytes, count: int, path: Path) -> list[Entry]:
             raise unsafe(path, f"a zip with the entry name {raw!r}, which torch.save never writes") from None
         extra = directory[at + _CENTRAL.size + names : at + _CENTRAL.size + names + extras]
         real, packed, offset = _wide(extra, real, packed, offset, path)
-        if flags & 0x2041:
-            raise unsafe(path, f"a zip with the encrypted entry {name!r}")
-        if method != 0 or packed != real:
-            raise unsafe(
-                path, f"a zip with the compressed entry {name!r}, whose size after unpacking cannot be trusted"
-            )
-        entries.append(Entry(name, offset, real))
+        fault = "encrypted" if flags & 0x2041 else "compressed" if method != 0 or packed != real else ""
+        entries.append(Entry(name, offset, real, fault=fault))
         at = stop
     if at != len(directory):
         raise unsafe(path, "a zip whose directory holds more than its entries")

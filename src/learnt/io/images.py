@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from learnt.core.errors import InputError, UntrustedFileError
-from learnt.io._reading import open_regular, printable
+from learnt.io.reading import open_regular, printable
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from learnt.core.errors import InputError, UntrustedFileError
-from learnt.io._reading import open_source
+from learnt.io.reading import open_source
 
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _PIXELS = 3 * 32 * 32

@@ -29,7 +29,8 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "module")
 FORBIDDEN = (
     "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.startfile", "os.fork", "os.forkpty", "subprocess.Popen",
     "pty.spawn", "socket.", "ctypes.", "import", "os.remove", "os.rename", "os.rmdir", "os.chmod", "os.chown",
-    "os.link", "os.symlink", "os.truncate", "os.putenv", "shutil.", "urllib.", "ftplib.", "smtplib.", "webbrowser.", "os.kill",
+    "os.link", "os.symlink", "os.truncate", "os.putenv", "shutil.", "urllib.", "ftplib.", "smtplib.", "webbrowser.",
+    "os.kill",
 )  # fmt: skip
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CAUGHT = 97

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from learnt.core.errors import UntrustedFileError
-from learnt.io._reading import printable
+from learnt.io.reading import printable
 
 HEAD: Final = 4096  # bytes looked at
 EXPECTED: Final = "weights as .safetensors, or as a zip .pt of tensors"

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from learnt.core.errors import InputError, ShapeError, UntrustedFileError
-from learnt.io._reading import CHUNK, Source, open_source, printable
+from learnt.io.reading import CHUNK, Source, open_source, printable
 from learnt.io.atomic import write_text
 
 MAX_COLUMNS = 100_000

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from learnt.core.errors import InputError, UntrustedFileError
-from learnt.io._reading import open_regular, printable
+from learnt.io.reading import open_regular, printable
 from learnt.io.sniff import HEAD, Refusal, refused, sniff, unsafe
 
 if TYPE_CHECKING:
