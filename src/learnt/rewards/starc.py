@@ -1,0 +1,249 @@
+"""Would both rewards order policies in the same way? STARC distances between rewards of a known finite MDP.
+
+    d(R1, R2) = m(s(R1), s(R2)),   s(R) = c(R) / n(c(R)),  0 if c(R) = 0          Skalse et al. 2024, Definition 3
+
+with c a canonical form (`learnt.rewards.canonical`), n a norm and m a metric. If n and m are the same norm, d lies in
+[0, 2]: 0 iff the two rewards order all policies alike, 1 between a reward and a trivial one, 2 between R and -R.
+The worst regret of optimising R2 when R1 is meant is at most a constant times d, and at least another one times d.
+
+Norms (names as in the authors' code, "weighted" = by P(s'|s, a)):
+    l1, l2, linf             over all entries (s, a, s'), not divided by their number
+    weighted_l1, weighted_l2  (sum P |c|^p)^(1/p)
+    weighted_linf            max of P |c|
+    essential_linf           max of |c| where P > 0
+    return_range             range of the return J over all policies: the same for each canonical form
+
+Differences from the authors' code: closed forms; a reward is trivial, s(R) = 0, if n(c(R)) <= 1e-10 max |R| (there 0/0
+or amplified rounding noise); unreachable states count for nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, final, get_args
+
+import numpy as np
+
+from learnt.core.errors import InputError
+from learnt.core.measure import Evidence, Exact, Facts, Measure, Reference
+from learnt.core.panels import Chart
+from learnt.rewards.canonical import Canonicalisation, canonical
+from learnt.rewards.mdp import RewardView, TabularMDP
+
+Norm = Literal["l1", "l2", "linf", "weighted_l1", "weighted_l2", "weighted_linf", "essential_linf", "return_range"]
+TRIVIAL = 1e-10
+SHOWN = 10
+
+
+def norm_of(form: np.ndarray, mdp: TabularMDP, norm: Norm = "weighted_l2") -> float:
+    """A norm of one canonical form (S, A, 1), constant in the next state, or (S, A, S).
+
+    Raises:
+        InputError: on an unknown norm.
+    """
+    if norm not in get_args(Norm):
+        raise InputError("norm", found=f"{norm!r}", expected=f"one of {', '.join(get_args(Norm))}")
+    live = mdp.reachable
+    p = mdp.transitions[live]
+    c = np.broadcast_to(np.abs(form[live]), p.shape)
+    if norm == "return_range":
+        return mdp.return_range(np.einsum("sak,sak->sa", mdp.transitions, np.broadcast_to(form, mdp.transitions.shape)))
+    if norm == "essential_linf":
+        return float(c[p > 0].max())
+    weighted = norm.startswith("weighted_")
+    if norm.endswith("linf"):
+        return float((p * c if weighted else c).max())
+    top = float(c.max())
+    if top == 0.0:
+        return 0.0
+    c = c / top  # squares of tiny or huge rewards stay in range
+    power = 1 if norm.endswith("l1") else 2
+    return top * float(((p if weighted else 1.0) * c**power).sum()) ** (1.0 / power)
+
+
+def standardise(
+    reward: np.ndarray,
+    mdp: TabularMDP,
+    *,
+    canonicalisation: Canonicalisation = "val",
+    norm: Norm | Literal["none"] = "weighted_l2",
+    policy: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+) -> np.ndarray:
+    """s(R) of a reward (S, A, S): (S, A, 1) or (S, A, S); zero for a trivial reward.
+
+    Args:
+        reward: R(s, a, s').
+        canonicalisation: see `learnt.rewards.canonical`.
+        norm: what the canonical form is divided by; ``"none"`` leaves its size alone.
+        policy, weight: options of ``"val"`` and ``"minimal"``.
+    """
+    form = canonical(reward, mdp, canonicalisation, policy=policy, weight=weight)
+    if norm == "none":
+        return form
+    size = norm_of(form, mdp, norm)
+    if size <= TRIVIAL * float(np.abs(reward).max()):
+        return np.zeros_like(form)
+    return form / size
+
+
+def starc_distance(
+    r1: Any,
+    r2: Any,
+    mdp: TabularMDP,
+    *,
+    canonicalisation: Canonicalisation = "val",
+    normalisation: Norm | Literal["none"] = "weighted_l2",
+    metric: Norm | Literal["angle"] | None = None,
+    policy: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+) -> float:
+    """STARC distance of two rewards in one MDP.
+
+    Args:
+        r1, r2: arrays (S, A, S), (S, A), (S,), or functions of (s, a, s'); see `TabularMDP.as_reward`.
+        mdp: where they are compared.
+        canonicalisation: ``"val"``, ``"minimal"``, ``"minimal_l2"`` (``"none"`` is not a STARC metric).
+        normalisation: norm that fixes the scale; ``"none"`` keeps it (then not a STARC metric).
+        metric: norm of the difference; None for the one that normalises; ``"angle"`` for the angle between the two,
+            in radians, if that is an L2 norm.
+        policy, weight: options of ``"val"`` and ``"minimal"``.
+
+    Raises:
+        InputError, ShapeError, NonFiniteError: on unknown options, wrong shapes, NaN or infinity.
+
+    Source: Skalse et al. 2024, Definition 3.
+    """
+    rewards = [mdp.subject(r, name=name).reward for name, r in (("r1", r1), ("r2", r2))]
+    first, second = (
+        standardise(r, mdp, canonicalisation=canonicalisation, norm=normalisation, policy=policy, weight=weight)
+        for r in rewards
+    )
+    if metric == "angle":
+        if normalisation not in ("l2", "weighted_l2"):
+            raise InputError(
+                "metric", found=f"'angle' with {normalisation!r}", expected="'l2' or 'weighted_l2' with it"
+            )
+        if not (first.any() and second.any()):
+            return 0.0 if first.any() == second.any() else float(np.pi / 2)
+        return float(2 * np.arcsin(np.clip(norm_of(first - second, mdp, normalisation) / 2, 0.0, 1.0)))
+    if metric is None:
+        if normalisation == "none":
+            raise InputError("metric", found="none, without a normalisation", expected="a norm")
+        metric = normalisation
+    return norm_of(first - second, mdp, metric)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Standardised:
+    """A reward made ready: its name, s(R), the norm of c(R), and the process it lives in."""
+
+    name: str
+    form: np.ndarray
+    size: float
+    mdp: TabularMDP
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class STARC(Measure[RewardView, TabularMDP]):
+    """Distance between two rewards of one MDP that ignores what no policy can notice.
+
+    Attributes:
+        canonicalisation: canonical form, ``"val"`` with the uniform policy, ``"minimal"`` or ``"minimal_l2"``.
+        norm: the norm that fixes the scale and measures the difference.
+    """
+
+    canonicalisation: Canonicalisation = "val"
+    norm: Norm = "weighted_l2"
+
+    facts: ClassVar[Facts] = Facts(
+        name="starc",
+        family="rewards",
+        question="Would both rewards order policies in the same way?",
+        unit="distance, 0 to 2",
+        data=TabularMDP,
+        low=0.0,
+        high=2.0,
+        identical=0.0,
+        closer="lower",
+        symmetric=True,
+        invariances=("potential shaping", "redistribution", "positive scaling"),
+        references=(
+            Reference(
+                cite="Skalse et al., STARC: A General Framework For Quantifying Differences Between Reward Functions, "
+                "ICLR 2024",
+                identifier="arXiv:2309.15257",
+                where="Definitions 1-3, Proposition 2",
+            ),
+        ),
+        how="Both rewards are brought to a canonical form that no longer depends on shaping, redistribution or scale, "
+        "and the forms are subtracted; computed exactly from the transition probabilities.",
+        caveat="The distance holds for these dynamics and this discount, and bounds the worst case over all pairs of "
+        "policies: two rewards can share their best policy and still be far apart.",
+        cost="S^3 once for each MDP, S^2 A for each reward",
+    )
+
+    def __post_init__(self) -> None:
+        if self.canonicalisation == "none":
+            raise InputError("canonicalisation", found="'none'", expected="'val', 'minimal' or 'minimal_l2'")
+
+    @property
+    def name(self) -> str:
+        """``starc``, with canonical form and norm if they are not the default."""
+        default = (self.canonicalisation, self.norm) == ("val", "weighted_l2")
+        return "starc" if default else f"starc({self.canonicalisation}, {self.norm})"
+
+    def prepare(self, thing: RewardView, data: TabularMDP, *, rng: np.random.Generator) -> Standardised:
+        """The standardised reward."""
+        form = canonical(thing.reward, data, self.canonicalisation)
+        size = norm_of(form, data, self.norm)
+        trivial = size <= TRIVIAL * float(np.abs(thing.reward).max())
+        return Standardised(name=thing.name, form=np.zeros_like(form) if trivial else form / size, size=size, mdp=data)
+
+    def compare(self, a: Standardised, b: Standardised, *, rng: np.random.Generator) -> Evidence:
+        """The distance, and where (state, action) the two differ most."""
+        mdp = a.mdp
+        share, of_a, of_b = (_by_action(f, mdp) for f in (np.square(a.form - b.form), a.form, b.form))
+        order = np.argsort(-share, axis=None, kind="stable")[:SHOWN]
+        states, actions = (index.tolist() for index in np.unravel_index(order, share.shape))
+        total = float(share.sum()) or 1.0
+        return Exact(
+            value=norm_of(a.form - b.form, mdp, self.norm),
+            details={
+                "state": [_named(mdp.states, i, "state") for i in states],
+                "action": [_named(mdp.actions, i, "action") for i in actions],
+                "a": of_a[states, actions],
+                "b": of_b[states, actions],
+                "share": share[states, actions] / total,
+                "trivial_a": not a.form.any(),
+                "trivial_b": not b.form.any(),
+                "unreachable_states": int((~mdp.reachable).sum()),
+                "norm_a": a.size,
+                "norm_b": b.size,
+            },
+        )
+
+    def chart(self, details: Any) -> Chart | None:
+        """Bars of both standardised rewards where they differ most."""
+        found = details.get("b")
+        if not found or not len(found.get("state", ())):
+            return None
+        where = [f"{s}, {a}" for s, a in zip(found["state"], found["action"])]
+        return Chart(
+            kind="bars",
+            series={"A": np.asarray(found["a"]), "B": np.asarray(found["b"])},
+            x=where,
+            x_label="state and action, largest differences first",
+            y_label="standardised reward",
+            alt=f"Standardised rewards of A and B where they differ most; the largest difference is at {where[0]}.",
+        )
+
+
+def _by_action(form: np.ndarray, mdp: TabularMDP) -> np.ndarray:
+    """(S, A) mean over the next state of a form (S, A, 1) or (S, A, S)."""
+    return np.einsum("sak,sak->sa", mdp.transitions, np.broadcast_to(form, mdp.transitions.shape))
+
+
+def _named(names: tuple[str, ...], index: int, kind: str) -> str:
+    return names[index] if names else f"{kind} {index}"
