@@ -20,6 +20,7 @@ from learnt.distill.crd import (
     memory_scores,
     updated_rows,
 )
+from learnt.train.objectives import Batch, Model
 
 
 def numpy_crd(v1, v2, y, index, bank1, bank2, temperature, momentum, z=(None, None), eps=1e-7):
@@ -239,21 +240,8 @@ def data(labels):
     return Examples(inputs=torch.randn(len(labels), 5, generator=rng), labels=labels)
 
 
-class Tapped:
-    def __init__(self, module, companion):
-        self.module, self.companion = module, companion
-
-    def tap(self, inputs, layers):
-        from learnt.core.subject import tap
-
-        with tap(self.module, layers) as outputs:
-            logits = self.module(inputs)
-            return logits, dict(outputs)
-
-
-class Batch:
-    def __init__(self, examples, extra):
-        self.inputs, self.labels, self.extra = examples.inputs, examples.labels, extra
+def batch_of(examples, extra):
+    return Batch(examples.inputs, examples.labels, torch.arange(len(examples)), extra)
 
 
 @pytest.mark.parametrize("live", [False, True])
@@ -266,7 +254,7 @@ def test_the_objective_adds_the_labels_and_trains_both_heads(live):
     twin.load_state_dict(helper.state_dict())
     extra = objective.prepare(examples)
     assert (FEATURES in extra) is not live
-    loss = objective(Tapped(student, helper), Batch(examples, extra))
+    loss = objective(Model(student, helper), batch_of(examples, extra))
     rank, start, count = rank_by_class(LABELS)
     contrast = twin(student[:2](examples.inputs), teacher[:2](examples.inputs), rank, start, count)
     expected = 0.5 * contrast + 2.0 * nn.functional.cross_entropy(student(examples.inputs), LABELS)

@@ -11,6 +11,7 @@ from learnt.core.errors import InputError, NotApplicable, ShapeError
 from learnt.core.examples import Examples
 from learnt.distill._teacher import LARGEST_STORE
 from learnt.distill.hint import FEATURES, ConvRegressor, Hint, hint_loss, make_regressor, tokens_to_map
+from learnt.train.objectives import Batch, Model
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "distill_objectives.json").read_text())["hint"]
 
@@ -34,23 +35,8 @@ def images(n=6):
     )
 
 
-class Tapped:
-    """What `fit` hands to an objective, for one plain module."""
-
-    def __init__(self, module, companion):
-        self.module, self.companion = module, companion
-
-    def tap(self, inputs, layers):
-        from learnt.core.subject import tap
-
-        with tap(self.module, layers) as outputs:
-            logits = self.module(inputs)
-            return logits, dict(outputs)
-
-
-class Batch:
-    def __init__(self, data, extra):
-        self.inputs, self.labels, self.extra = data.inputs, data.labels, extra
+def batch_of(examples, extra):
+    return Batch(examples.inputs, examples.labels, torch.arange(len(examples)), extra)
 
 
 def test_losses_equal_the_golden_numbers():
@@ -120,7 +106,7 @@ def test_the_objective_is_the_weighted_sum_of_its_two_losses(live):
     helper = objective.companion(student, data)
     extra = objective.prepare(data)
     assert (FEATURES in extra) is not live
-    loss = objective(Tapped(student, helper), Batch(data, extra))
+    loss = objective(Model(student, helper), batch_of(data, extra))
     with torch.no_grad():
         fresh = objective.companion(student, data)
         fresh.load_state_dict(

@@ -13,14 +13,14 @@ from torch import nn
 from learnt.core.errors import InputError, NonFiniteError, NotApplicable, ShapeError
 from learnt.core.examples import Examples
 from learnt.distill.kd import KD, LOGITS, ensemble_logits, kd_loss
+from learnt.train.objectives import Batch
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "distill_objectives.json").read_text())["kd_kl"]
 TEMPERATURES = (1, 4, 8)
 
 
-class Batch:
-    def __init__(self, inputs, labels=None, extra=None):
-        self.inputs, self.labels, self.extra = inputs, labels, extra or {}
+def batch_of(inputs, labels=None, extra=None):
+    return Batch(inputs, labels, torch.arange(len(inputs)), extra or {})
 
 
 def golden_logits(dtype):
@@ -68,7 +68,7 @@ def test_weighted_total_equals_the_golden_number():
     labels = torch.tensor(GOLDEN["labels"])
     objective = KD(teacher, temperature=4.0, alpha=0.5, gamma=0.5)
     data = Examples(inputs=torch.zeros(3, 1, dtype=torch.float64), labels=labels)
-    batch = Batch(student, labels, objective.prepare(data))
+    batch = batch_of(student, labels, objective.prepare(data))
     assert objective(lambda x: x, batch).item() == pytest.approx(GOLDEN["total_gamma0.5_alpha0.5_T4"], abs=1e-12)
 
 
@@ -168,7 +168,7 @@ def test_labels_are_needed_only_if_they_have_a_weight():
     with pytest.raises(NotApplicable, match="gamma=0"):
         KD(teacher_net()).prepare(bare)
     objective = KD(teacher_net(), gamma=0.0)
-    loss = objective(teacher_net(1).eval(), Batch(bare.inputs, None, objective.prepare(bare)))
+    loss = objective(teacher_net(1).eval(), batch_of(bare.inputs, None, objective.prepare(bare)))
     assert loss.item() > 0
 
 
@@ -181,7 +181,7 @@ def test_the_teacher_answers_in_evaluation_mode_and_is_left_as_it_was(live):
     objective, data = KD(teacher, live=live), small_data()
     student = teacher_net(1)
     losses = [
-        objective(student.eval(), Batch(data.inputs, data.labels, objective.prepare(data))).item() for _ in range(2)
+        objective(student.eval(), batch_of(data.inputs, data.labels, objective.prepare(data))).item() for _ in range(2)
     ]
     assert losses[0] == losses[1]
     assert [m.training for m in teacher.modules()] == modes
@@ -193,9 +193,9 @@ def test_a_live_teacher_gives_the_loss_of_stored_answers_on_the_same_view():
     data, student = small_data(), teacher_net(1).eval()
     for teacher in (teacher_net(), [teacher_net(2), teacher_net(3)], lambda x: x[:, :3] * 2):
         stored, live = KD(teacher), KD(teacher, live=True)
-        a = stored(student, Batch(data.inputs, data.labels, stored.prepare(data)))
+        a = stored(student, batch_of(data.inputs, data.labels, stored.prepare(data)))
         assert live.prepare(data) == {}
-        b = live(student, Batch(data.inputs, data.labels))
+        b = live(student, batch_of(data.inputs, data.labels))
         assert a.item() == pytest.approx(b.item(), abs=1e-6)
 
 
@@ -217,11 +217,11 @@ def test_live_works_under_vmap_and_agrees_with_a_loop():
     objective = KD(teacher_net(), live=True)
 
     def loss(p, b, x, y):
-        return objective(lambda z: functional_call(students[0], (p, b), (z,)), Batch(x, y))
+        return objective(lambda z: functional_call(students[0], (p, b), (z,)), batch_of(x, y))
 
     grads, values = vmap(grad_and_value(loss))(params, buffers, inputs, labels)
     for i, student in enumerate(students):
-        value = objective(student, Batch(inputs[i], labels[i]))
+        value = objective(student, batch_of(inputs[i], labels[i]))
         value.backward()
         assert value.item() == pytest.approx(values[i].item(), abs=1e-6)
         assert (student[0].weight.grad - grads["0.weight"][i]).abs().max() < 1e-6

@@ -12,6 +12,7 @@ from torch import nn
 from learnt.core.errors import InputError, ShapeError
 from learnt.core.examples import Examples
 from learnt.distill.logits import OUTPUTS, LogitMSE, logit_mse, recover_linear
+from learnt.train.objectives import Batch
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "distill_objectives.json").read_text())["linear_recovery"]
 X = torch.tensor(GOLDEN["X"], dtype=torch.float64)
@@ -19,9 +20,8 @@ Z = torch.tensor(GOLDEN["z"], dtype=torch.float64)[:, None]
 W, B = torch.tensor(GOLDEN["W_teacher"], dtype=torch.float64), GOLDEN["b_teacher"]
 
 
-class Batch:
-    def __init__(self, inputs, extra):
-        self.inputs, self.labels, self.extra = inputs, None, extra
+def batch_of(inputs, extra):
+    return Batch(inputs, None, torch.arange(len(inputs)), extra)
 
 
 def test_four_points_in_three_dimensions_recover_the_linear_teacher():
@@ -69,7 +69,7 @@ def descend(points, steps=4000):
     teacher.weight.data.copy_(W[None])
     teacher.bias.data.fill_(B)
     objective = LogitMSE(teacher)
-    batch = Batch(points, objective.prepare(Examples(inputs=points)))
+    batch = batch_of(points, objective.prepare(Examples(inputs=points)))
     optimiser = torch.optim.SGD(student.parameters(), lr=0.5, momentum=0.95)
     for _ in range(steps):
         optimiser.zero_grad()
@@ -99,7 +99,7 @@ def test_live_and_precomputed_outputs_are_the_same_objective():
     teacher, data = nn.Linear(3, 2).double(), Examples(inputs=X)
     stored, live, fixed = LogitMSE(teacher), LogitMSE(teacher, live=True), LogitMSE(teacher(X).detach())
     student = nn.Linear(3, 2).double()
-    losses = {o(student, Batch(X, o.prepare(data))).item() for o in (stored, live, fixed)}
+    losses = {o(student, batch_of(X, o.prepare(data))).item() for o in (stored, live, fixed)}
     assert len(losses) == 1
     assert OUTPUTS not in live.prepare(data)
     with pytest.raises(InputError, match="2 models"):

@@ -36,6 +36,15 @@ def evaluating(modules: Iterable[Any]) -> Iterator[None]:
             m.training = was
 
 
+def as_taken(thing: Any, inputs: Tensor) -> Tensor:
+    """`inputs` on the device of a module and, if floating point, in its number format; unchanged for a callable."""
+    tensors = (*thing.parameters(), *thing.buffers()) if isinstance(thing, nn.Module) else ()
+    like = next((t for t in tensors if t.is_floating_point()), None)
+    if like is None:
+        return inputs
+    return inputs.to(like.device, like.dtype if inputs.is_floating_point() else None)
+
+
 def members_of(teacher: Any) -> list[Any]:
     """The models that teach together: one, or every member of a population or list."""
     if isinstance(teacher, nn.Module) or hasattr(teacher, "predict_proba"):
@@ -72,7 +81,7 @@ def class_logits(members: Sequence[Any], data: Examples, *, outputs: Outputs, ba
 def plain_outputs(teacher: Any, data: Examples, *, batch_size: int) -> Tensor:
     """(n, ...) outputs of a single teacher of any width, for regression on outputs."""
     with evaluating([teacher]):
-        parts = [teacher(part) for part in data.inputs.split(batch_size)]
+        parts = [teacher(as_taken(teacher, part)) for part in data.inputs.split(batch_size)]
     answer = torch.cat([getattr(p, "logits", p) for p in parts])
     check_finite(answer, "outputs of the teacher")
     return answer
@@ -89,7 +98,7 @@ def live_outputs(members: Sequence[Any], inputs: Tensor, *, outputs: Outputs = "
                 remedy="Use live=False.",
             )
     with evaluating(members):
-        answers = [getattr(a, "logits", a) for a in (m(inputs) for m in members)]
+        answers = [getattr(a, "logits", a) for a in (m(as_taken(m, inputs)) for m in members)]
     return [a.clamp_min(1e-30).log() for a in answers] if outputs == "probabilities" else answers
 
 
@@ -115,7 +124,7 @@ def stored_outputs(values: Tensor, data: Examples, *, live: bool) -> Tensor:
 def layer_output(module: nn.Module, layer: str, inputs: Tensor) -> Tensor:
     """Output of one named submodule on a batch, without gradients and with flags restored."""
     with evaluating([module]), tap(module, [layer]) as outputs:
-        module(inputs)
+        module(as_taken(module, inputs))
         if layer not in outputs:
             raise InputError(
                 "layer",

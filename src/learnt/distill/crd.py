@@ -22,7 +22,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,7 @@ from learnt.distill._teacher import (
     stored_features,
     stored_outputs,
 )
+from learnt.train.objectives import Batch, Model, check_classes
 
 EPSILON = 1e-7
 DENSE_FROM = 1 / 32  # share of the memory from which one product with all of it beats gathering rows (measured)
@@ -274,7 +275,12 @@ class CRD:
             bank_dtype=self.bank_dtype,
         )
 
-    def __call__(self, model: Any, batch: Any) -> Tensor:
+    def check(self, outputs: Tensor, data: Examples) -> None:
+        """Raise if the labels have a weight and are not classes of the student's outputs."""
+        if self.gamma > 0:
+            check_classes(outputs, data)
+
+    def __call__(self, model: Model, batch: Batch) -> Tensor:
         """Loss of one replica on one batch."""
         logits, layers = model.tap(batch.inputs, [self.student_layer])
         student = layers[self.student_layer]
@@ -285,7 +291,7 @@ class CRD:
         extra = batch.extra
         contrast = model.companion(student, teacher.to(student), extra[RANK], extra[START], extra[COUNT])
         loss = self.beta * contrast
-        return loss + self.gamma * F.cross_entropy(logits, batch.labels) if self.gamma > 0 else loss
+        return loss + self.gamma * F.cross_entropy(logits, batch.targets()) if self.gamma > 0 else loss
 
 
 def _labels(data: Examples) -> Tensor:

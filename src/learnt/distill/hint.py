@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,7 @@ from learnt.distill._teacher import (
     stored_features,
     stored_outputs,
 )
+from learnt.train.objectives import Batch, Model, check_classes
 
 FEATURES = "hint_teacher_features"
 
@@ -197,7 +198,12 @@ class Hint:
             teacher = self._asked(self.teacher, few.inputs)
         return make_regressor(student.shape[1:], teacher.shape[1:], relu=self.relu)
 
-    def __call__(self, model: Any, batch: Any) -> Tensor:
+    def check(self, outputs: Tensor, data: Examples) -> None:
+        """Raise if the labels have a weight and are not classes of the student's outputs."""
+        if self.gamma > 0:
+            check_classes(outputs, data)
+
+    def __call__(self, model: Model, batch: Batch) -> Tensor:
         """Loss of one replica on one batch."""
         logits, layers = model.tap(batch.inputs, [self.student_layer])
         regressed = model.companion(_seen(layers[self.student_layer], self.student_view))
@@ -206,7 +212,7 @@ class Hint:
         else:
             teacher = batch.extra[FEATURES]
         loss = self.beta * hint_loss(regressed, teacher.to(regressed), self.reduction)
-        return loss + self.gamma * F.cross_entropy(logits, batch.labels) if self.gamma > 0 else loss
+        return loss + self.gamma * F.cross_entropy(logits, batch.targets()) if self.gamma > 0 else loss
 
     def _asked(self, teacher: nn.Module, inputs: Tensor) -> Tensor:
         return _seen(layer_output(teacher, self.teacher_layer, inputs), self.teacher_view)

@@ -38,6 +38,7 @@ from learnt.distill._teacher import (
     require_labels,
     stored_outputs,
 )
+from learnt.train.objectives import Batch, Model, check_classes
 
 LOGITS = "kd_teacher_logits"
 
@@ -145,7 +146,12 @@ class KD:
         members = class_logits(self._members, sample, outputs=self.outputs, batch_size=self.batch_size)
         return {} if self.live else {LOGITS: _as_inputs(_joined(members), data)}
 
-    def __call__(self, model: Any, batch: Any) -> Tensor:
+    def check(self, outputs: Tensor, data: Examples) -> None:
+        """Raise if the labels have a weight and are not classes of the student's outputs."""
+        if self.gamma > 0:
+            check_classes(outputs, data)
+
+    def __call__(self, model: Model, batch: Batch) -> Tensor:
         """Loss of one replica on one batch."""
         logits = model(batch.inputs)
         if self.live:
@@ -153,7 +159,7 @@ class KD:
         else:
             teacher = batch.extra[LOGITS]
         loss = self.alpha * kd_loss(logits, teacher.to(logits), self.temperature, self.form)
-        return loss + self.gamma * F.cross_entropy(logits, batch.labels) if self.gamma > 0 else loss
+        return loss + self.gamma * F.cross_entropy(logits, batch.targets()) if self.gamma > 0 else loss
 
     @cached_property
     def _members(self) -> list[Any]:

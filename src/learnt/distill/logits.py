@@ -21,6 +21,7 @@ from torch import Tensor
 from learnt.core.errors import InputError, ShapeError
 from learnt.core.examples import Examples, check_finite
 from learnt.distill._teacher import check_same_shape, live_outputs, members_of, plain_outputs, stored_outputs
+from learnt.train.objectives import Batch, Model
 
 OUTPUTS = "logit_teacher_outputs"
 
@@ -117,7 +118,7 @@ class LogitMSE:
         answers = plain_outputs(self._member, sample, batch_size=self.batch_size)
         return {} if self.live else {OUTPUTS: answers}
 
-    def __call__(self, model: Any, batch: Any) -> Tensor:
+    def __call__(self, model: Model, batch: Batch) -> Tensor:
         """Loss of one replica on one batch."""
         logits = model(batch.inputs)
         teacher = live_outputs([self._member], batch.inputs)[0] if self.live else batch.extra[OUTPUTS]
