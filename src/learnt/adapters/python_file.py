@@ -43,7 +43,7 @@ def make(path: Path, name: str, *, classes: int | None = None) -> Any:
             ]
             near = get_close_matches(name, own, n=3, cutoff=0.3) or own[:5]
             raise InputError(
-                "spec", found=f"no function {printable(name)!r} in {path}", expected="a function that returns the model",
+                "spec", found=f"no function {printable(name)!r} in {path}", expected="a function returning the model",
                 remedy=f"Nearest names: {', '.join(near)}." if near else "The file defines none.",
             )  # fmt: skip
         arguments = {"classes": classes} if classes is not None and _takes(factory, "classes") else {}

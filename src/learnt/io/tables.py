@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from learnt.core.errors import InputError, ShapeError, UntrustedFileError
-from learnt.io.reading import CHUNK, Source, open_source, printable
 from learnt.io.atomic import write_text
+from learnt.io.reading import CHUNK, Source, open_source, printable
 
 MAX_COLUMNS = 100_000
 MAX_LINE = 64 * CHUNK
