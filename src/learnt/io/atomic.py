@@ -316,13 +316,16 @@ def read_bytes(path: str | os.PathLike[str], *, max_bytes: int | None = None) ->
         descriptor = os.open(
             source, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)
         )  # a pipe must not block us
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise StorageError(show(path), found="something that is not a regular file", expected="a file")
             if max_bytes is not None and status.st_size > max_bytes:
                 raise _too_large(path, status.st_size, max_bytes)
-            data = file.read() if max_bytes is None else file.read(max_bytes + 1)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read() if max_bytes is None else file.read(max_bytes + 1)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         if isinstance(error, StorageError):
             raise

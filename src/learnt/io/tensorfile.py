@@ -96,6 +96,7 @@ def _bytes_of(tensor: torch.Tensor) -> memoryview:
     import torch
 
     flat = tensor.detach().cpu().resolve_neg().contiguous().reshape(-1)
+    flat = flat.as_strided((flat.numel(),), (1,))  # a single element may carry any stride and count as contiguous
     return flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b"")
 
 
