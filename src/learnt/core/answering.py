@@ -36,12 +36,10 @@ def answer(
     found = {side: [[ask(a, x) for x in states[side]] for a in references] for side in ("b", "control")}
     found["a"] = [[ask(a, a) for a in states["a"]]] if is_property else []
     drawn = {side: _drawn(table, setting, resampler) for side, table in found.items()}
-    noise = _noise(drawn, measure, resampler)
-    centre = {side: (np.nanmean(v), d.mean((0, 1))) for side, (v, d) in drawn.items() if v.size}
-    totals = {side: (float(v), d + noise[side]) for side, (v, d) in centre.items()}
-    own = {
-        side: (float(v), d + (noise[side] if drawn[side][0].shape[1] >= 2 else 0)) for side, (v, d) in centre.items()
-    }
+    alone, borrowed = (_noise(drawn, resampler, borrow=borrow) for borrow in (False, True))
+    centre = {side: (float(np.nanmean(v)), d.mean((0, 1))) for side, (v, d) in drawn.items() if v.size}
+    own = {side: (v, d + alone[side]) for side, (v, d) in centre.items()}
+    totals = {side: (v, d + borrowed[side]) for side, (v, d) in centre.items()}
     one = found["b"][0][0]
     details = _details(found)
 
@@ -92,20 +90,23 @@ def _drawn(table: list[list[Evidence]], setting: Any, resampler: Resampler) -> t
 
 
 def _noise(
-    drawn: dict[str, tuple[np.ndarray, np.ndarray]], measure: Any, resampler: Resampler
+    drawn: dict[str, tuple[np.ndarray, np.ndarray]], resampler: Resampler, *, borrow: bool
 ) -> dict[str, np.ndarray]:
-    """Seed noise (B,) of each side's mean: of its own replicas, and of the replicas of the reference."""
+    """Seed noise (B,) of each side's mean: of its own replicas, and of the replicas of the reference.
+
+    With `borrow`, a side of one thing takes the spread of the other side: needed where it is compared with it.
+    """
     rng, noise = resampler.rng, {}
     counts = {side: v.shape[1] for side, (v, _) in drawn.items()}
+    other = {"b": "control", "control": "b"}
     for side, (values, draws) in drawn.items():
-        pool, stream = draws.mean(0), side
-        if counts[side] == 1 and side == "b" and counts["control"] >= 2:
-            pool, stream = drawn["control"][1].mean(0), "control"  # one thing: borrow the spread of the controls
-        if counts[side] == 1 and side == "control" and counts["b"] >= 2:
-            pool, stream = drawn["b"][1].mean(0), "b"
         total = np.zeros(draws.shape[-1])
-        if counts[side] >= 1:
-            total += replica_noise(pool, counts[side], picks=rng("replicas", side), scale=rng("scale", stream))
+        if counts[side]:
+            lender = side
+            if borrow and counts[side] == 1 and side in other and counts[other[side]] >= 2:
+                lender = other[side]
+            pool = drawn[lender][1].mean(0)
+            total += replica_noise(pool, counts[side], picks=rng("replicas", side), scale=rng("scale", lender))
             total += replica_noise(draws.mean(1), len(values), picks=rng("replicas", "ref"), scale=rng("scale", "ref"))
         noise[side] = total
     return noise

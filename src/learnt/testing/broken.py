@@ -29,7 +29,9 @@ class Fault:
     law: str
 
 
-def _fault(law: str, ask: Ask, *, prepare: Callable[[Subject], Any] | None = None, closed: bool = True, **claims: Any) -> Fault:
+def _fault(
+    law: str, ask: Ask, *, prepare: Callable[[Subject], Any] | None = None, closed: bool = True, **claims: Any
+) -> Fault:
     facts = replace(Agreement.facts, **{"invariances": (), "name": ask.__name__.strip("_"), **claims})
 
     def prepare_(self: Any, thing: Subject, data: Any, *, rng: np.random.Generator) -> Subject:
@@ -184,7 +186,15 @@ FAULTS: tuple[Fault, ...] = (
     _fault("example_order_and_batch_size_never_matter", _mean_of_batch_means),
     _fault("example_order_and_batch_size_never_matter", _first_half),
     _fault("a_thing_is_identical_to_itself", _off_by_one),
-    _fault("invariances_hold", _false_invariance, invariances=("logit scale",), high=np.inf, identical=0.0, closer="lower", symmetric=False),
+    _fault(
+        "invariances_hold",
+        _false_invariance,
+        invariances=("logit scale",),
+        high=np.inf,
+        identical=0.0,
+        closer="lower",
+        symmetric=False,
+    ),
     _fault("needs_are_as_claimed", _secret_need),
     _fault("different_things_differ", _always_one),
     _fault("more_noise_is_less_alike", _wrong_direction, low=-1.0, high=0.0, identical=0.0, closer="lower"),

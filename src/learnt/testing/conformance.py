@@ -52,7 +52,9 @@ def world_for(measure: Measure[Any, Any]) -> World:
     )  # fmt: skip
 
 
-def try_laws(measure: Measure[Any, Any], *, world: World | None = None, only: Sequence[str] | None = None) -> list[Verdict]:
+def try_laws(
+    measure: Measure[Any, Any], *, world: World | None = None, only: Sequence[str] | None = None
+) -> list[Verdict]:
     """Try every law (or those named) and report each; an unexpected exception counts as broken."""
     world = world if world is not None else world_for(measure)
     verdicts = []

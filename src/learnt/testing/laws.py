@@ -356,7 +356,9 @@ def evidence_is_well_formed(measure: AnyMeasure, world: World) -> None:
             with np.errstate(all="ignore"):
                 together = np.asarray(found.combine(means[:, None, :]))
                 apart = [np.asarray(found.combine(row)) for row in means]
-            if together.shape != (2, 1) or not all(close(float(t), float(s), 1e-12) for t, s in zip(together[:, 0], apart, strict=True)):
+            if together.shape != (2, 1) or not all(
+                close(float(t), float(s), 1e-12) for t, s in zip(together[:, 0], apart, strict=True)
+            ):
                 raise Broken("combine is not vectorised over leading axes")
             if found.per_example is not None and found.per_example.shape != (len(c),):
                 raise Broken("per_example must be (n,)")

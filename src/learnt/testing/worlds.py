@@ -96,7 +96,7 @@ class Models:
         """Two networks that share part of what they know, labelled images with masks, domains and cue conflicts."""
         g = torch.Generator().manual_seed(seed)
         a, other = self._net(g), self._net(g)
-        b = self._blend(a, other, 0.35)
+        b = self._blend(a, other, 0.06)
         inputs = torch.rand(self.n, 3, 6, 6, generator=g)
         labels = self._labels(a, inputs, g)
         shifted = (inputs + 0.2 * torch.randn(inputs.shape, generator=g)).clamp(0, 1)
@@ -127,9 +127,9 @@ class Models:
         }
 
     def drift(self, case: Case, level: float, seed: int) -> Any:
-        """The reference blended with a fixed other network."""
+        """The reference moved up to a quarter of the way towards a fixed other network."""
         other = self._net(torch.Generator().manual_seed(seed + 10_000))
-        return self._blend(case.a, other, level)
+        return self._blend(case.a, other, 0.25 * level)
 
     def without(self, case: Case, capability: str) -> Case | None:
         """Data without labels, masks, domains or conflicts; models as plain functions without layers or gradients."""
@@ -137,9 +137,16 @@ class Models:
         if capability in ("features", "gradients"):
             return replace(case, a=_function(case.a), b=_function(case.b))
         if capability == "images":
-            flat = Examples(inputs=data.inputs.flatten(1), labels=data.labels, name="rows")
+            flat = Examples(
+                inputs=data.inputs.flatten(1), labels=data.labels, name="rows", low=data.low, high=data.high
+            )
             return Case(a=_on_rows(case.a), b=_on_rows(case.b), data=flat)
-        gone = {"labels": {"labels": None}, "masks": {"masks": None}, "domains": {"domains": {}}, "conflict": {"conflict": None}}
+        gone = {
+            "labels": {"labels": None},
+            "masks": {"masks": None},
+            "domains": {"domains": {}},
+            "conflict": {"conflict": None},
+        }
         return replace(case, data=replace(data, **gone[capability])) if capability in gone else None
 
     def degenerate(self, seed: int) -> Mapping[str, Case]:
@@ -202,7 +209,9 @@ class Models:
         data = case.data.take(order)
         if data.conflict is not None:
             c = data.conflict
-            data = replace(data, conflict=Conflict(inputs=c.inputs[order], shape=c.shape[order], texture=c.texture[order]))
+            data = replace(
+                data, conflict=Conflict(inputs=c.inputs[order], shape=c.shape[order], texture=c.texture[order])
+            )
         return replace(case, data=data)
 
     def _relabel(self, case: Case, seed: int) -> Case:
@@ -255,7 +264,9 @@ class Recoded(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(b, channels, 6, 6) -> (b, classes): the same logits as the original."""
         x = self.relu2(self.conv2(self.relu1(self.conv1(x))))
-        return self.head(torch.relu(torch.nn.functional.linear(self.hidden(x.flatten(1)), self.code.weight, self.code.bias)))
+        return self.head(
+            torch.relu(torch.nn.functional.linear(self.hidden(x.flatten(1)), self.code.weight, self.code.bias))
+        )
 
 
 def _shift(head: nn.Linear, by: float) -> None:
