@@ -48,17 +48,17 @@ def linear_cka(x: torch.Tensor, y: torch.Tensor, *, debiased: bool = True) -> fl
 
 
 def jackknife_groups(n: int, groups: int) -> int:
-    """Number of groups for n examples: `groups`, fewer for few examples, so that each remainder has at least 4.
+    """Number of groups for n examples: `groups`, or as many as it takes for each remainder to have 4 examples.
 
     Raises:
-        InputError: on fewer than 4 examples, or fewer than 2 groups.
+        InputError: on fewer than 2 groups. NotApplicable: on fewer than 5 examples.
     """
     if groups < 2:
         raise InputError("groups", found=str(groups), expected="at least 2")
-    if n < 4:
-        raise InputError("examples", found=f"{n}", expected="at least 4")
+    if n < 5:
+        raise NotApplicable("examples", found=f"{n}", expected="at least 5, for a similarity with an interval")
     chosen = min(groups, n)
-    while chosen < n and n - -(-n // chosen) < 4:
+    while n - -(-n // chosen) < 4:
         chosen += 1
     return chosen
 
@@ -69,8 +69,6 @@ def groups_evidence(a: Kernel, b: Kernel, *, debiased: bool, details: dict[str, 
         values = cka_of(a, b, debiased=debiased)
     except NotApplicable as error:
         return Undefined(reason=error.found, details=details)
-    if len(a) < 5:
-        return Undefined(reason="4 examples: without one of them nothing can be estimated", details=details)
     if not np.isfinite(values).all():
         return Undefined(
             reason="layer constant without one group of examples: too few examples vary for an interval",
@@ -148,7 +146,15 @@ class CKA(Measure[Subject, Examples]):
         identical=1.0,
         closer="higher",
         symmetric=True,
-        invariances=("rotation", "isotropic scaling", "shift"),
+        invariances=(
+            "example order",
+            "batch size",
+            "no labels",
+            "class permutation",
+            "feature rotation",
+            "feature scale",
+            "feature shift",
+        ),
         needs=("features",),
         references=(
             Reference(
@@ -184,7 +190,7 @@ class CKA(Measure[Subject, Examples]):
         """Features centred, grouped, and compared with themselves, once for each network.
 
         Raises:
-            InputError: on fewer than 4 examples or an unknown layer. NotApplicable: if the thing has no layers.
+            InputError: on an unknown layer. NotApplicable: on fewer than 5 examples, or a thing without layers.
         """
         seen = Seen(thing, self.groups, self.grid_examples, self.most_layers)
         if self.layer_a == self.layer_b:

@@ -61,7 +61,7 @@ def rbf_kernel(
     entries = distances.flatten().numpy() if median == "kornblith" else distances.numpy()[~np.eye(n, dtype=bool)]
     middle = float(np.median(entries))
     reason = "" if scale else "layer constant: it gives every example the same features"
-    if scale and middle <= 0:
+    if scale and middle <= 1e-13 * float(squares.max()):  # below it, distances are rounding noise
         reason = "layer constant for most examples: the median distance between them is zero"
     gram = torch.zeros_like(distances) if reason else distances.mul_(-0.5 / (bandwidth**2 * middle)).exp_()
     gram -= gram.mean(0)
@@ -128,7 +128,15 @@ class RBFCKA(Measure[Subject, Examples]):
         identical=1.0,
         closer="higher",
         symmetric=True,
-        invariances=("rotation", "isotropic scaling", "shift"),
+        invariances=(
+            "example order",
+            "batch size",
+            "no labels",
+            "class permutation",
+            "feature rotation",
+            "feature scale",
+            "feature shift",
+        ),
         needs=("features",),
         references=(
             Reference(
@@ -157,7 +165,7 @@ class RBFCKA(Measure[Subject, Examples]):
         """The Gaussian kernel matrix, once for each network.
 
         Raises:
-            InputError: on fewer than 4 examples or an unknown layer. NotApplicable: if the thing has no layers.
+            InputError: on an unknown layer. NotApplicable: on fewer than 5 examples, or a thing without layers.
         """
         seen = Neighbours(thing, self)
         if self.layer_a == self.layer_b:
