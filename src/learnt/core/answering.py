@@ -37,7 +37,7 @@ def answer(
     found["a"] = [[ask(a, a) for a in states["a"]]] if is_property else []
     drawn = {side: _drawn(table, setting, resampler) for side, table in found.items()}
     alone, borrowed = (_noise(drawn, resampler, borrow=borrow) for borrow in (False, True))
-    centre = {side: (float(np.nanmean(v)), d.mean((0, 1))) for side, (v, d) in drawn.items() if v.size}
+    centre = {side: (float(v.mean()), d.mean((0, 1))) for side, (v, d) in drawn.items() if v.size}
     own = {side: (v, d + alone[side]) for side, (v, d) in centre.items()}
     totals = {side: (v, d + borrowed[side]) for side, (v, d) in centre.items()}
     one = found["b"][0][0]

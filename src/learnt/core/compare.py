@@ -184,14 +184,9 @@ def pairwise(
 
 def replicas(things: Any, argument: str, *, empty: bool = False) -> list[Any]:
     """The replicas of one side: a `Population` or a list gives its members, anything else itself."""
-    from torch import nn
+    from learnt.train.population import Population
 
-    sequence = isinstance(things, (list, tuple)) or (
-        not isinstance(things, nn.Module)
-        and hasattr(things, "__len__")
-        and hasattr(things, "__getitem__")
-        and hasattr(things, "make")
-    )
+    sequence = isinstance(things, (list, tuple, Population))
     members = [things[i] for i in range(len(things))] if sequence else [things]
     if not members and not empty:
         raise InputError(argument, found="an empty sequence", expected="at least one thing")
