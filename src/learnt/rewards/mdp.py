@@ -173,7 +173,7 @@ class TabularMDP:
             if full.shape != (s, a, s):
                 raise ShapeError(name, found="a function that returns arrays", expected="one number for (s, a, s')")
         else:
-            array = _finite(reward, name)
+            array = _finite(reward, name).copy()  # broadcasting below would keep a view of the user's array
             if axes == "auto":
                 if array.shape == (s, a) and s == a and s > 1:
                     raise InputError(
