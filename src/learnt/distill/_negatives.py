@@ -76,20 +76,23 @@ def draw_distinct(keys: Tensor, pool: Tensor, n: int) -> Tensor:
         pool: (B,) int64, each at least n (otherwise numbers repeat) and below 2^30.
         n: how many.
     """
+    salts = torch.tensor([_salt(i) for i in range(1, 3 + 3 * ROUNDS)], dtype=torch.int64, device=keys.device)
+    words = mix(keys.unsqueeze(-1) + salts)  # (B, 2 + 3 ROUNDS): all random words of a row at once
     primes = torch.tensor(_PRIMES, dtype=torch.int64, device=keys.device)
-    multiplier = primes[mix(keys + _GOLDEN) & (len(_PRIMES) - 1)]
-    shift = draw_below(keys, pool, 1)
+    multiplier = primes[words[..., :1] & (len(_PRIMES) - 1)]
     pool = pool.unsqueeze(-1)
+    shifts = words[..., 1 : 2 + ROUNDS].remainder(pool)
     x = torch.arange(n, dtype=torch.int64, device=keys.device)
-    x = (x * multiplier.unsqueeze(-1) + shift.unsqueeze(-1)).remainder(pool)
+    x = (x * multiplier + shifts[..., :1]).remainder(pool).int()  # from here 32 bits hold everything, at half the price
+    pool, shifts = pool.int(), shifts.int()
+    odd, offset = ((words[..., 2 + ROUNDS :] >> 32).int()).split(ROUNDS, dim=-1)
+    odd = odd | 1
     for i in range(ROUNDS):
-        partner = draw_below(keys, pool.squeeze(-1), 2 + 3 * i).unsqueeze(-1) - x
-        partner = partner + ((partner >> 63) & pool)  # modulo pool: only negative numbers need it
-        odd = (mix(keys + _salt(4 + 3 * i)) | 1).unsqueeze(-1)
-        offset = mix(keys + _salt(5 + 3 * i)).unsqueeze(-1)
-        swap = (torch.maximum(x, partner) * odd + offset) < 0  # the top bit of a multiply-shift hash
+        partner = shifts[..., i + 1 : i + 2] - x
+        partner = partner + ((partner >> 31) & pool)  # modulo pool: only negative numbers need it
+        swap = torch.maximum(x, partner) * odd[..., i : i + 1] + offset[..., i : i + 1] < 0  # a multiply-shift bit
         x = torch.where(swap, partner, x)
-    return x
+    return x.long()
 
 
 def draw_repeated(keys: Tensor, pool: Tensor, n: int) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from learnt.core.errors import InputError, NotApplicable, ShapeError
 from learnt.core.examples import Examples, check_finite
 from learnt.core.subject import Outputs, Subject, tap
+from learnt.train.objectives import Batch
 
 LARGEST_STORE = 2 * 2**30  # bytes of teacher answers that are kept for a run before we advise live=True
 
@@ -155,10 +156,22 @@ def stored_features(
                 expected=f"at most {LARGEST_STORE / 2**30:.0f} GiB to keep",
                 remedy="Use live=True: the teacher is then asked at every step.",
             )
-        parts.append(part)
+        parts.append(part.to(data.inputs.device))
     features = torch.cat(parts)
     check_finite(features, f"features of the teacher at {layer}")
     return features
+
+
+def prepared(batch: Batch, name: str) -> Tensor:
+    """The rows of what `prepare` returned; raises InputError where the objective was not prepared on the data."""
+    if name not in batch.extra:
+        raise InputError(
+            "objective",
+            found=f"a batch without {name!r}",
+            expected="what the objective's prepare() returned for this data",
+            remedy="As a validation objective use one that needs no preparation, such as CrossEntropy().",
+        )
+    return batch.extra[name]
 
 
 def require_layer(module: Any, layer: str, argument: str) -> None:

@@ -35,6 +35,7 @@ from learnt.distill._teacher import (
     check_choice,
     check_number,
     layer_output,
+    prepared,
     require_layer,
     stored_features,
     stored_outputs,
@@ -287,9 +288,9 @@ class CRD:
         if self.live and isinstance(self.teacher, nn.Module):
             teacher = layer_output(self.teacher, self.teacher_layer, batch.inputs)
         else:
-            teacher = batch.extra[FEATURES]
-        extra = batch.extra
-        contrast = model.companion(student, teacher.to(student), extra[RANK], extra[START], extra[COUNT])
+            teacher = prepared(batch, FEATURES)
+        places = (prepared(batch, name) for name in (RANK, START, COUNT))
+        contrast = model.companion(student, teacher.to(student), *places)
         loss = self.beta * contrast
         return loss + self.gamma * F.cross_entropy(logits, batch.targets()) if self.gamma > 0 else loss
 

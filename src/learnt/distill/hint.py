@@ -29,6 +29,7 @@ from learnt.distill._teacher import (
     check_number,
     check_same_shape,
     layer_output,
+    prepared,
     require_labels,
     require_layer,
     stored_features,
@@ -210,7 +211,7 @@ class Hint:
         if self.live and isinstance(self.teacher, nn.Module):
             teacher = self._asked(self.teacher, batch.inputs)
         else:
-            teacher = batch.extra[FEATURES]
+            teacher = prepared(batch, FEATURES)
         loss = self.beta * hint_loss(regressed, teacher.to(regressed), self.reduction)
         return loss + self.gamma * F.cross_entropy(logits, batch.targets()) if self.gamma > 0 else loss
 

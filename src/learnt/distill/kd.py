@@ -35,6 +35,7 @@ from learnt.distill._teacher import (
     class_logits,
     live_outputs,
     members_of,
+    prepared,
     require_labels,
     stored_outputs,
 )
@@ -157,7 +158,7 @@ class KD:
         if self.live:
             teacher = _joined(live_outputs(self._members, batch.inputs, outputs=self.outputs))
         else:
-            teacher = batch.extra[LOGITS]
+            teacher = prepared(batch, LOGITS)
         loss = self.alpha * kd_loss(logits, teacher.to(logits), self.temperature, self.form)
         return loss + self.gamma * F.cross_entropy(logits, batch.targets()) if self.gamma > 0 else loss
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from learnt.core.errors import InputError, ShapeError
 from learnt.core.examples import Examples, check_finite
-from learnt.distill._teacher import check_same_shape, live_outputs, members_of, plain_outputs, stored_outputs
+from learnt.distill._teacher import check_same_shape, live_outputs, members_of, plain_outputs, prepared, stored_outputs
 from learnt.train.objectives import Batch, Model
 
 OUTPUTS = "logit_teacher_outputs"
@@ -121,7 +121,7 @@ class LogitMSE:
     def __call__(self, model: Model, batch: Batch) -> Tensor:
         """Loss of one replica on one batch."""
         logits = model(batch.inputs)
-        teacher = live_outputs([self._member], batch.inputs)[0] if self.live else batch.extra[OUTPUTS]
+        teacher = live_outputs([self._member], batch.inputs)[0] if self.live else prepared(batch, OUTPUTS)
         return logit_mse(logits, teacher.to(logits))
 
     @cached_property
