@@ -77,9 +77,13 @@ def load_hf(
             raise InputError("classes", found=str(classes), expected=f"{config.num_labels}, as {name} was trained")
         else:
             model = maker.from_pretrained(identifier, config=config, use_safetensors=True, **options)
-    except (OSError, ValueError, KeyError) as error:
-        if isinstance(error, (InputError, StorageError)):
-            raise
+    except (InputError, StorageError):
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "torchvision" in str(error):  # transformers imports it where it exists
+            from learnt.adapters.torchvision import unfit
+
+            raise unfit(error) from error
         raise StorageError(
             name, found=f"nothing that can be opened ({_first_line(error)})",
             expected="a model with config.json and model.safetensors",

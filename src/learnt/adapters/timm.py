@@ -29,6 +29,10 @@ def load_timm(name: str, *, weights: str | os.PathLike[str] | None = None, class
         import timm
     except ImportError as error:
         raise require_extra("timm", "vision") from error
+    except RuntimeError as error:  # timm imports torchvision
+        from learnt.adapters.torchvision import unfit
+
+        raise unfit(error) from error
     plain = name.partition(".")[0]
     if not timm.is_model(plain):
         near = get_close_matches(plain, timm.list_models(), n=3, cutoff=0.5)

@@ -33,13 +33,8 @@ def load_torchvision(
         from torchvision import models
     except ImportError as error:
         raise require_extra("torchvision", "vision") from error
-    except (
-        RuntimeError
-    ) as error:  # its compiled part does not fit this torch: "operator torchvision::nms does not exist"
-        raise InputError(
-            "torchvision", found=f"a build that does not fit this torch ({printable(error)})",
-            expected="the build for this version of torch", remedy="Install both from one index.",
-        ) from error  # fmt: skip
+    except RuntimeError as error:
+        raise unfit(error) from error
     known = models.list_models(module=models)
     if name not in known:
         near = get_close_matches(name, known, n=3, cutoff=0.5)
@@ -59,6 +54,14 @@ def load_torchvision(
     with tempfile.TemporaryDirectory(prefix="learnt-") as room:
         tensors = load_weights(_fetched(models, name, Path(room)))
     return fill(model, tensors, name=f"torchvision:{name}")
+
+
+def unfit(error: RuntimeError) -> InputError:
+    """The error for a torchvision compiled for another torch ("operator torchvision::nms does not exist")."""
+    return InputError(
+        "torchvision", found=f"a build that does not fit this torch ({printable(error)})",
+        expected="the build for this version of torch", remedy="Install both from one index, or remove torchvision.",
+    )  # fmt: skip
 
 
 def _fetched(models: Any, name: str, room: Path) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -22,6 +23,11 @@ from learnt.io.reading import CHUNK, allowance, open_regular, printable
 
 MAX_ENTRIES = 10_000
 MAX_DIRECTORY = 8_000_000
+# what NumPy's literal parser raises on damaged headers; Warning because warnings are errors while it reads
+_HEADER_ERRORS = (
+    ValueError, TypeError, SyntaxError, EOFError, RecursionError, MemoryError, OverflowError, tokenize.TokenError,
+    Warning,
+)  # fmt: skip
 
 
 def read_npy(path: str | os.PathLike[str]) -> np.ndarray:
@@ -172,7 +178,7 @@ def _header(stream: IO[bytes], start: bytes, where: str) -> tuple[tuple[int, ...
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             shape, fortran, dtype = reader(counter, max_header_size=10_000)  # pyright: ignore[reportArgumentType]
-    except (ValueError, TypeError, SyntaxError, EOFError, RecursionError, MemoryError, Warning, OverflowError) as error:
+    except _HEADER_ERRORS as error:
         raise UntrustedFileError(where, found="a header that cannot be read", expected="a .npy header") from error
     return tuple(shape), bool(fortran), dtype, len(start) + counter.used
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from learnt.core.errors import UntrustedFileError
 from learnt.io.sniff import unsafe
 
-MAX_INSTRUCTIONS = 5_000_000
+MAX_INSTRUCTIONS = 2_000_000  # about 45 a tensor, so room for 40,000 of them
 
 INSTRUCTIONS = frozenset(
     "PROTO STOP MARK EMPTY_DICT EMPTY_LIST EMPTY_TUPLE EMPTY_SET NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 "

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 RESULT = "weights.safetensors"
 ANSWER = "answer.json"
-MAX_TENSORS = 100_000
+MAX_TENSORS = 50_000
 MAX_DEPTH = 32
 MAX_VALUES = 1_000_000
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module")
