@@ -1,0 +1,79 @@
+"""The gallery of a report: examples worth looking at, with what each side answers and where it looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from learnt.core.comparison import Comparison
+from learnt.core.gallery import Card
+from learnt.report import pictures, sentences
+from learnt.report.sentences import Sentence, say
+
+_KINDS = ("disagree", "follows_mistake", "shared_mistake")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One example of the gallery."""
+
+    number: int
+    label: str
+    image: str
+    values: str
+    looks: tuple[tuple[str, str], ...]
+    says: tuple[tuple[str, str, str], ...]  # (side, its answer, probability)
+    agree: tuple[tuple[str, str], ...]
+    alt: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gallery:
+    """Examples of one kind."""
+
+    heading: Sentence
+    explained: Sentence
+    pictures: tuple[Picture, ...]
+
+
+def galleries(comparison: Comparison) -> list[Gallery]:
+    """The gallery of a comparison, one part a kind of example, the known kinds first."""
+    kinds = [*_KINDS, *dict.fromkeys(x.kind for x in comparison.gallery if x.kind not in _KINDS)]
+    made = []
+    for kind in kinds:
+        cards = [x for x in comparison.gallery if x.kind == kind]
+        if cards:
+            heading, explained = _gallery_words(kind, comparison)
+            made.append(Gallery(heading=heading, explained=explained, pictures=tuple(_picture(x) for x in cards)))
+    return made
+
+
+def _gallery_words(kind: str, comparison: Comparison) -> tuple[Sentence, Sentence]:
+    a, b = sentences.name(comparison.a.label), sentences.name(comparison.b.label)
+    control = sentences.name(comparison.control.label) if comparison.control else None
+    if kind == "disagree":
+        return say("Where ", b, " and ", a, " disagree"), say(
+            "Examples on which the fewest of ", b, " answer as ", a, " does."
+        )
+    if kind == "follows_mistake":
+        unlike = ["; most of ", control, " do not"] if control else []
+        return say("Mistakes that were passed on"), say(a, " is wrong, and ", b, " repeat its answer", *unlike, ".")
+    if kind == "shared_mistake":
+        return say("Mistakes that all make"), say(
+            "All give the same wrong answer: the example misleads, nobody taught it."
+        )
+    return say(kind), say()
+
+
+def _picture(card: Card) -> Picture:
+    says = tuple((side, answer, f"{100 * p:.0f} %") for side, (answer, p) in card.answers.items())
+    told = "; ".join(f"{side} answers {answer}" for side, answer, _ in says)
+    return Picture(
+        number=card.index,
+        label=card.label,
+        image="" if card.image is None else pictures.data_uri(card.image),
+        values=card.values,
+        looks=tuple((side, pictures.look_uri(card.image, m)) for side, m in card.looks.items()),
+        says=says,
+        agree=tuple((side, f"{100 * share:.0f} %") for side, share in card.agree.items()),
+        alt=f"Example {card.index}{', ' + card.label if card.label else ''}: {told}",
+    )
