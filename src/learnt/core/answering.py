@@ -216,7 +216,10 @@ def _details(found: dict[str, list[list[Evidence]]]) -> dict[str, dict[str, Any]
 
 def _merge(values: list[Any]) -> Any:
     try:
-        arrays = [np.asarray(v, dtype=np.float64) for v in values]
+        found = [np.asarray(v) for v in values]
     except (TypeError, ValueError):
         return values[0]
+    if any(x.dtype.kind not in "biuf" for x in found):  # class names such as "0" and "1" are no numbers
+        return values[0]
+    arrays = [x.astype(np.float64) for x in found]
     return np.mean(arrays, axis=0) if all(x.shape == arrays[0].shape for x in arrays) else values[0]
