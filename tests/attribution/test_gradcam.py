@@ -79,9 +79,11 @@ def test_identical_models_have_similarity_one_and_different_ones_less(net, image
     assert value(CAMSimilarity(), net(1), net(2), images) < 0.99
 
 
-def test_the_second_map_is_resized_to_the_grid_of_the_first(net, images):
+def test_maps_on_different_grids_meet_on_the_coarser_one_whoever_is_first(net, images):
     other = nn.Sequential(nn.Conv2d(2, 3, 3, stride=3), nn.ReLU(), nn.Flatten(), nn.Linear(27, 3))
-    assert 0 < value(CAMSimilarity(), net(1), other, images) < 1
+    forth, back = value(CAMSimilarity(), net(1), other, images), value(CAMSimilarity(), other, net(1), images)
+    assert 0 < forth < 1
+    assert forth == pytest.approx(back, abs=1e-12)
 
 
 def test_order_batch_size_and_class_names_do_not_matter(net, images):

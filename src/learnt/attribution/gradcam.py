@@ -5,7 +5,7 @@ For the ground-truth class y and the activations A_k of one convolutional layer 
     w_k = mean_{u,v} d z_y / d A_k[u, v]        CAM = ReLU( sum_k w_k A_k )
 
 The similarity of two networks on an image is the cosine of their maps (arXiv 2205.16004, section 4.1), after the
-second map has been resized bilinearly to the grid of the first. The value is the mean over images.
+finer map has been resized bilinearly to the grid of the coarser. The value is the mean over images.
 
 Where we differ. The paper only publishes the win rate against one independent network; that is
 `learnt.attribution.similarity.win_rate`, and the control of a comparison gives the transfer (how the two relate is
@@ -154,8 +154,8 @@ class CAMSimilarity(Measure[Subject, Examples]):
         high=1.0,
         identical=1.0,
         closer="higher",
-        symmetric=False,
-        invariances=("order", "batch size", "class permutation"),
+        symmetric=True,
+        invariances=("example order", "batch size", "class permutation", "logit shift", "logit scale"),
         needs=("logits", "labels", "gradients", "images"),
         references=(
             Reference(cite="Selvaraju et al., Grad-CAM, ICCV 2017", identifier="arXiv:1610.02391", where="eq. 1 and 2"),
@@ -165,10 +165,9 @@ class CAMSimilarity(Measure[Subject, Examples]):
                 where="section 4.1",
             ),
         ),
-        how="Grad-CAM maps for the true class at the last spatial layer; B's map is resized to A's grid; "
+        how="Grad-CAM maps for the true class at the last spatial layer, on the coarser of the two grids; "
         "mean cosine over the images on which both maps are not empty.",
-        caveat="Grad-CAM shows what raises one class score at one layer, on a coarse grid. Symmetric only if the "
-        "grids are of equal size.",
+        caveat="Grad-CAM shows what raises one class score at one layer, on a coarse grid.",
         cost="one forward and backward pass an image",
     )
 
@@ -182,16 +181,16 @@ class CAMSimilarity(Measure[Subject, Examples]):
         return cam_maps(thing, layer=self.layer, max_examples=self.max_examples)
 
     def compare(self, a: Maps, b: Maps, *, rng: np.random.Generator) -> Evidence:
-        """Mean cosine of the maps of `b` with those of `a`, on the grid of `a`."""
-        size = (a.values.shape[1], a.values.shape[2])
-        values = cosine(a.values, resize(b.values, size))
+        """Mean cosine of the maps of `a` and `b`, on the coarser of the two grids."""
+        size = (min(a.values.shape[1], b.values.shape[1]), min(a.values.shape[2], b.values.shape[2]))
+        one, two = resize(a.values, size), resize(b.values, size)
         details = {
             "empty_a": empty_share(a.values),
             "empty_b": empty_share(b.values),
-            "mean_map_a": a.values.mean(0),
-            "mean_map_b": resize(b.values, size).mean(0),
+            "mean_map_a": one.mean(0),
+            "mean_map_b": two.mean(0),
         }
-        full, measured = a.scatter(values)
+        full, measured = a.scatter(cosine(one, two))
         if not measured.any():
             return Undefined(reason="on every image one of the two Grad-CAM maps is zero everywhere", details=details)
         return mean(full, measured=measured, details=details)

@@ -208,7 +208,7 @@ class IGSimilarity(Measure[Subject, Examples]):
         identical=1.0,
         closer="higher",
         symmetric=True,
-        invariances=("order", "batch size", "class permutation"),
+        invariances=("example order", "batch size", "class permutation", "logit shift", "logit scale"),
         needs=("logits", "labels", "gradients"),
         references=(
             Reference(

@@ -30,7 +30,6 @@ from learnt.core.measure import Evidence, Facts, Measure, Reference, Undefined, 
 from learnt.core.panels import Chart
 from learnt.core.subject import Subject
 
-
 _SIDES = (("a", "A"), ("b", "B"), ("control", "control"))
 
 
@@ -101,10 +100,9 @@ class Localisation(Measure[Subject, Examples]):
         low=0.0,
         high=1.0,
         identical=0.0,
-        closer="lower",
         kind="property",
         symmetric=True,
-        invariances=("order", "batch size", "class permutation"),
+        invariances=("example order", "batch size", "class permutation", "logit shift", "logit scale"),
         needs=("logits", "labels", "gradients", "images", "masks"),
         references=(
             Reference(

@@ -1,4 +1,4 @@
-"""Are they fooled by the same images? The share of one model's adversarial images that also fool another.
+"""Does what fools one model also fool the other? The share of one model's adversarial images that also fool another.
 
 Adversarial images x_adv are made on the source with the true labels. A model f is fooled by image i if it leaves its
 own clean answer, argmax f(x_adv_i) != argmax f(x_i), whether or not that answer was right (arXiv 2205.16004, sec. 4.2):
@@ -97,7 +97,7 @@ class AdversarialTransfer(Measure[Subject, Examples]):
     facts: ClassVar[Facts] = Facts(
         name="adversarial_transfer",
         family="robustness",
-        question="Do the images that fool A also fool B?",
+        question="Does what fools A also fool B?",
         unit="share of images that fool the source",
         data=Examples,
         low=0.0,
@@ -105,7 +105,7 @@ class AdversarialTransfer(Measure[Subject, Examples]):
         identical=1.0,
         closer="higher",
         symmetric=False,
-        invariances=("order", "batch size", "class permutation"),
+        invariances=("example order", "batch size", "class permutation", "logit shift"),
         needs=("logits", "labels", "gradients"),
         references=(
             Reference(
@@ -145,8 +145,8 @@ class AdversarialTransfer(Measure[Subject, Examples]):
     def question(self) -> str:
         """The question in the asked direction."""
         source, other = ("A", "B") if self.direction == "a->b" else ("B", "A")
-        one_step = " (one-step attack)" if self.attack == "fgsm" else ""
-        return f"Do the images that fool {source} also fool {other}?{one_step}"
+        what = "what" if self.attack == "pgd" else "a single step that"
+        return f"Does {what} fools {source} also fool {other}?"
 
     def prepare(self, thing: Subject, data: Examples, *, rng: np.random.Generator) -> Subject:
         """The subject itself: its adversarial images are made when it is first needed as a source, and kept."""
