@@ -17,6 +17,7 @@ Image i depends on (seed, i) and the options, and not on n.
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -73,7 +74,7 @@ def shapes(
     Raises:
         InputError: for a count, size, name or correlation that has no meaning.
     """
-    indices = _check(n, size, classes, correlation, tied, domains)
+    indices = _check(n, seed, size, classes, correlation, tied, domains)
     order = np.argsort(indices)
     scenes = _scenes.draw(n, seed=int(seed), classes=indices, correlation=correlation, tied=tied)
     position = order[np.searchsorted(np.asarray(indices)[order], scenes.shape)]
@@ -94,13 +95,27 @@ def shapes(
     )
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
 def _check(
-    n: int, size: int, classes: Sequence[str], correlation: float, tied: Sequence[str], domains: Sequence[str]
+    n: int,
+    seed: int,
+    size: int,
+    classes: Sequence[str],
+    correlation: float,
+    tied: Sequence[str],
+    domains: Sequence[str],
 ) -> list[int]:
-    if isinstance(n, bool) or int(n) != n or n < 1:
-        raise InputError("n", found=repr(n), expected="a whole number of images, at least 1")
-    if isinstance(size, bool) or int(size) != size or not 16 <= size <= LARGEST:
-        raise InputError("size", found=repr(size), expected=f"a whole number of pixels from 16 to {LARGEST}")
+    for argument, value, low, high in (("n", n, 1, None), ("size", size, 16, LARGEST)):
+        if not _is_whole(value) or value < low or (high is not None and value > high):
+            limits = f"at least {low}" if high is None else f"from {low} to {high}"
+            raise InputError(argument, found=repr(value), expected=f"a whole number, {limits}")
+    if not _is_whole(seed):
+        raise InputError("seed", found=repr(seed), expected="a whole number")
+    if not isinstance(correlation, numbers.Real):
+        raise InputError("correlation", found=repr(correlation), expected="a number in [0, 1]")
     if not 0.0 <= correlation <= 1.0:
         raise InputError("correlation", found=repr(correlation), expected="a number in [0, 1]")
     _names("classes", classes, SHAPES)
