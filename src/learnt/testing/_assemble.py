@@ -103,7 +103,7 @@ def archive(
     start: int | None = None,
 ) -> bytes:
     """A zip archive of `parts`; `before` shifts no offset (a prefix that the directory does not know about)."""
-    body, directory = b"", b""
+    body, directory = bytearray(), bytearray()
     for part in parts:
         at = len(body) if part.offset is None else part.offset
         packed = len(part.data) if part.packed is None else part.packed
@@ -121,7 +121,7 @@ def archive(
     n = len(parts) if count is None else count
     begin = len(body) if start is None else start
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, n, n, len(directory), begin, len(comment))
-    return before + body + directory + end + comment + after
+    return before + bytes(body + directory) + end + comment + after
 
 
 def torch_archive(
