@@ -206,22 +206,43 @@ def test_details_name_where_the_rewards_differ_most():
     changed = R1.copy()
     changed[2, 1] -= 3.0
     details = ask(STARC(), R1, changed, mdp).details
-    assert details["state"][:2] == ["roof", "roof"]  # two actions: under the uniform policy one form is minus the other
-    assert set(details["action"][:2]) == {"stay", "go"}
-    assert details["share"].sum() == pytest.approx(1.0)
-    assert (np.diff(details["share"]) <= 0).all()
+    rows = details["largest"]
+    assert [row[0] for row in rows[:2]] == ["roof", "roof"]  # two actions: under the uniform policy one form is minus
+    assert {row[1] for row in rows[:2]} == {"stay", "go"}  # the other, so both differ by as much
+    assert sum(row[4] for row in rows) == pytest.approx(1.0)
+    assert [row[4] for row in rows] == sorted((row[4] for row in rows), reverse=True)
+    assert details["places"][5] == "roof, go"
+    assert details["share"].max() == rows[0][4]
     assert (details["trivial_a"], details["trivial_b"], details["unreachable_states"]) == (False, False, 0)
     assert ask(STARC(), R1, 0 * R1, toy3()).details["trivial_b"]
-    assert ask(STARC(), R1, R2, toy3()).details["state"][0].startswith("state ")
+    assert ask(STARC(), R1, R2, toy3()).details["largest"][0][0].startswith("state ")
 
 
-def test_the_chart_shows_both_standardised_rewards_where_they_differ():
+def test_equal_rewards_have_no_place_where_they_differ():
+    details = ask(STARC(), R1, toy_reward("R3_equiv"), toy3()).details
+    assert not details["share"].any()
+    assert all(row[4] == 0.0 for row in details["largest"])
+
+
+def test_the_chart_shows_the_standardised_rewards_where_b_differs_most():
     measure = STARC()
-    details = ask(measure, R1, R2, toy3()).details
-    chart = measure.chart({"a": {}, "b": details, "control": {}})
-    assert (chart.kind, list(chart.series), len(chart.x)) == ("bars", ["A", "B"], 6)
-    np.testing.assert_array_equal(chart.series["B"], details["b"])
+    b, control = (ask(measure, R1, r, toy3()).details for r in (R2, -R1))
+    chart = measure.chart({"b": b, "control": control})
+    assert (chart.kind, list(chart.series), len(chart.x)) == ("bars", ["A", "B", "control"], 6)
+    assert chart.x[0] == ", ".join(b["largest"][0][:2])
+    assert chart.series["B"].tolist() == [row[3] for row in b["largest"]]
+    np.testing.assert_allclose(chart.series["control"], -chart.series["A"])
+    assert list(measure.chart({"b": b}).series) == ["A", "B"]
     assert measure.chart({"a": {}, "b": {}, "control": {}}) is None
+
+
+def test_a_large_process_keeps_only_the_largest_differences():
+    mdp = TabularMDP.random(60, 40, seed=0)
+    measure = STARC()
+    details = ask(measure, reward_for(mdp, 0), reward_for(mdp, 1), mdp).details
+    assert "share" not in details
+    chart = measure.chart({"b": details, "control": details})
+    assert (len(chart.x), list(chart.series)) == (10, ["A", "B"])
 
 
 def test_the_measure_takes_only_canonical_forms_and_names_itself():

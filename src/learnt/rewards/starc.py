@@ -31,8 +31,10 @@ from learnt.rewards.canonical import Canonicalisation, canonical
 from learnt.rewards.mdp import RewardView, TabularMDP
 
 Norm = Literal["l1", "l2", "linf", "weighted_l1", "weighted_l2", "weighted_linf", "essential_linf", "return_range"]
-TRIVIAL = 1e-10
-SHOWN = 10
+TRIVIAL = 1e-10  # a canonical form this small beside its reward is rounding noise
+ROUNDING = 1e-9  # a distance this small has no places worth showing
+SHOWN = 10  # rows in the table of the largest differences
+KEPT = 2000  # state-action pairs up to which details hold them all
 
 
 def norm_of(form: np.ndarray, mdp: TabularMDP, norm: Norm = "weighted_l2") -> float:
@@ -203,41 +205,74 @@ class STARC(Measure[RewardView, TabularMDP]):
 
     def compare(self, a: Standardised, b: Standardised, *, rng: np.random.Generator) -> Evidence:
         """The distance, and where (state, action) the two differ most."""
-        mdp = a.mdp
-        share, of_a, of_b = (_by_action(f, mdp) for f in (np.square(a.form - b.form), a.form, b.form))
-        order = np.argsort(-share, axis=None, kind="stable")[:SHOWN]
-        states, actions = (index.tolist() for index in np.unravel_index(order, share.shape))
-        total = float(share.sum()) or 1.0
-        return Exact(
-            value=norm_of(a.form - b.form, mdp, self.norm),
-            details={
-                "state": [_named(mdp.states, i, "state") for i in states],
-                "action": [_named(mdp.actions, i, "action") for i in actions],
-                "a": of_a[states, actions],
-                "b": of_b[states, actions],
-                "share": share[states, actions] / total,
-                "trivial_a": not a.form.any(),
-                "trivial_b": not b.form.any(),
-                "unreachable_states": int((~mdp.reachable).sum()),
-                "norm_a": a.size,
-                "norm_b": b.size,
-            },
-        )
+        mdp, gap = a.mdp, a.form - b.form
+        value = norm_of(gap, mdp, self.norm)
+        share, of_a, of_b = (_by_action(form, mdp) for form in (np.square(gap), a.form, b.form))
+        total = float(share.sum())
+        share = share / total if value > ROUNDING else np.zeros_like(share)
+        details: dict[str, Any] = {
+            "largest": _largest(share, of_a, of_b, mdp),
+            "trivial_a": not a.form.any(),
+            "trivial_b": not b.form.any(),
+            "unreachable_states": int((~mdp.reachable).sum()),
+            "norm_a": a.size,
+            "norm_b": b.size,
+        }
+        if share.size <= KEPT:  # on fixed places, so that drivers may average over replicas
+            details |= {"share": share, "a": of_a, "b": of_b, "places": _places(mdp)}
+        return Exact(value=value, details=details)
 
     def chart(self, details: Any) -> Chart | None:
-        """Bars of both standardised rewards where they differ most."""
+        """Bars of the standardised rewards where B differs most from A; the control's at the same places."""
         found = details.get("b")
-        if not found or not len(found.get("state", ())):
+        if not found:
             return None
-        where = [f"{s}, {a}" for s, a in zip(found["state"], found["action"])]
+        if "share" in found:
+            top = np.argsort(-np.ravel(found["share"]), kind="stable")[:SHOWN]
+            where = [found["places"][i] for i in top]
+            series = {"A": np.ravel(found["a"])[top], "B": np.ravel(found["b"])[top]}
+            control = details.get("control", {})
+            if np.shape(control.get("b", ())) == np.shape(found["b"]):
+                series["control"] = np.ravel(control["b"])[top]
+        else:
+            where = [f"{state}, {action}" for state, action, *_ in found["largest"]]
+            series = {"A": _column(found["largest"], 2), "B": _column(found["largest"], 3)}
         return Chart(
             kind="bars",
-            series={"A": np.asarray(found["a"]), "B": np.asarray(found["b"])},
+            series=series,
             x=where,
             x_label="state and action, largest differences first",
             y_label="standardised reward",
-            alt=f"Standardised rewards of A and B where they differ most; the largest difference is at {where[0]}.",
+            alt=f"Standardised rewards where B differs most from A; the first place is {where[0]}.",
         )
+
+
+def _largest(share: np.ndarray, of_a: np.ndarray, of_b: np.ndarray, mdp: TabularMDP) -> list[list[Any]]:
+    """Rows of (state, action, standardised a, standardised b, share of the squared difference), largest first."""
+    order = np.argsort(-share, axis=None, kind="stable")[:SHOWN]
+    rows = zip(*(index.tolist() for index in np.unravel_index(order, share.shape)))
+    return [
+        [
+            _named(mdp.states, i, "state"),
+            _named(mdp.actions, j, "action"),
+            float(of_a[i, j]),
+            float(of_b[i, j]),
+            float(share[i, j]),
+        ]
+        for i, j in rows
+    ]
+
+
+def _places(mdp: TabularMDP) -> list[str]:
+    return [
+        f"{_named(mdp.states, i, 'state')}, {_named(mdp.actions, j, 'action')}"
+        for i in range(mdp.n_states)
+        for j in range(mdp.n_actions)
+    ]
+
+
+def _column(rows: list[list[Any]], index: int) -> np.ndarray:
+    return np.array([row[index] for row in rows])
 
 
 def _by_action(form: np.ndarray, mdp: TabularMDP) -> np.ndarray:

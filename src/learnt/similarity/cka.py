@@ -210,7 +210,7 @@ class CKA(Measure[Subject, Examples]):
             "grid": cka_grid(rows, columns),
             "constant_a": list(rows.constant),
             "constant_b": list(columns.constant),
-            "grid_examples": rows.values.shape[0],
+            "grid_examples": rows.n,
         }
         return groups_evidence(a.layer(self.layer_a), b.layer(self.layer_b), debiased=self.debiased, details=details)
 

@@ -31,20 +31,28 @@ class Layers:
     Attributes:
         names: names of the layers that vary, in the order asked for.
         constant: names of the layers left out because they give every example the same features.
-        values: (n, P) float64, centred and scaled features of the layers side by side.
-        splits: (L + 1,) column limits of the layers.
-        diagonals: (L, n) squared norms of the rows, layer by layer.
+        kernels: the layers, centred and scaled.
+        n: number of examples.
         own: (L,) HSIC_u of each layer with itself.
         scales: (L,) what the features were divided by.
     """
 
     names: tuple[str, ...]
     constant: tuple[str, ...]
-    values: torch.Tensor
-    splits: np.ndarray
-    diagonals: torch.Tensor
+    kernels: tuple[Kernel, ...]
+    n: int
     own: np.ndarray
     scales: np.ndarray
+
+    @property
+    def values(self) -> list[torch.Tensor]:
+        """(n, p_i) features of each layer."""
+        return [k.features for k in self.kernels if k.features is not None]
+
+    @property
+    def diagonals(self) -> torch.Tensor:
+        """(L, n) squared norms of the rows, layer by layer."""
+        return torch.stack([torch.empty(self.n, dtype=torch.float64), *(k.diagonal for k in self.kernels)])[1:]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -66,13 +74,11 @@ def layers_of(features: Mapping[str, torch.Tensor]) -> Layers:
     if n < 4:
         raise InputError("examples", found=f"{n}", expected="at least 4")
     alive: dict[str, Kernel] = {name: kernel for name, kernel in kernels.items() if not kernel.reason}
-    values = [kernel.features for kernel in alive.values() if kernel.features is not None]
     return Layers(
         names=tuple(alive),
         constant=tuple(name for name in kernels if name not in alive),
-        values=torch.cat(values, 1) if values else torch.empty(n, 0, dtype=torch.float64),
-        splits=np.cumsum([0, *(v.shape[1] for v in values)]),
-        diagonals=torch.stack([kernel.diagonal for kernel in alive.values()]) if alive else torch.empty(0, n).double(),
+        kernels=tuple(alive.values()),
+        n=n,
         own=np.array([kernel.own.unbiased[0] for kernel in alive.values()]),
         scales=np.array([kernel.scale for kernel in alive.values()]),
     )
@@ -80,11 +86,12 @@ def layers_of(features: Mapping[str, torch.Tensor]) -> Layers:
 
 def hsic_grid(a: Layers, b: Layers) -> np.ndarray:
     """(L_A, L_B) HSIC_u between every layer of `a` and every layer of `b`."""
-    n = a.values.shape[0]
-    if b.values.shape[0] != n:
-        raise ShapeError("b", found=f"{b.values.shape[0]} examples", expected=f"{n}, the same examples as a")
-    p, q = a.values.shape[1], b.values.shape[1]
-    by_features = p * q <= n * (p + q + len(a) * len(b))
+    n = a.n
+    if b.n != n:
+        raise ShapeError("b", found=f"{b.n} examples", expected=f"{n}, the same examples as a")
+    p, q = (sum(x.shape[1] for x in layers.values) for layers in (a, b))
+    formed = n * n * sum(k.width for k in {id(k): k for k in (*a.kernels, *b.kernels)}.values())
+    by_features = n * p * q <= formed + n * n * len(a) * len(b)
     product = _traces_from_features(a, b) if by_features else _traces_from_rows(a, b)
     diagonals = a.diagonals @ b.diagonals.T
     traces = torch.outer(a.diagonals.sum(1), b.diagonals.sum(1))
@@ -137,29 +144,27 @@ def nguyen_minibatch_grid(
 def _traces_from_features(a: Layers, b: Layers) -> torch.Tensor:
     """(L_A, L_B) tr(K_i L_j) = ||X_i'Y_j||^2, a block of columns of X at a time."""
     out = torch.zeros(len(a), len(b), dtype=torch.float64)
-    width = max(1, BLOCK // max(1, b.values.shape[1]))
-    for i, (start, stop) in enumerate(zip(a.splits[:-1], a.splits[1:])):
-        for left in range(start, stop, width):
-            squares = (a.values[:, left : min(left + width, stop)].T @ b.values).square_().sum(0)
-            out[i] += torch.stack([part.sum() for part in torch.tensor_split(squares, b.splits[1:-1].tolist())])
+    for i, x in enumerate(a.values):
+        for j, y in enumerate(b.values):
+            width = max(1, BLOCK // y.shape[1])
+            out[i, j] = sum(float((x[:, k : k + width].T @ y).square_().sum()) for k in range(0, x.shape[1], width))
     return out
 
 
 def _traces_from_rows(a: Layers, b: Layers) -> torch.Tensor:
     """(L_A, L_B) tr(K_i L_j) = sum of the product of the two Gram matrices, a block of their rows at a time."""
-    n = a.values.shape[0]
     out = torch.zeros(len(a), len(b), dtype=torch.float64)
-    height = max(1, BLOCK // (n * max(1, len(a) + len(b))))
-    for top in range(0, n, height):
-        rows_a, rows_b = _gram_rows(a, slice(top, top + height)), _gram_rows(b, slice(top, top + height))
-        out += rows_a @ rows_b.T
+    height = max(1, BLOCK // (a.n * max(1, len(a) + len(b))))
+    for top in range(0, a.n, height):
+        rows = slice(top, top + height)
+        out += _gram_rows(a, rows) @ _gram_rows(b, rows).T
     return out
 
 
 def _gram_rows(layers: Layers, rows: slice) -> torch.Tensor:
     """(L, rows * n) the same rows of the Gram matrix of every layer."""
-    parts = [layers.values[:, i:j] for i, j in zip(layers.splits[:-1], layers.splits[1:])]
-    return torch.stack([(x[rows] @ x.T).flatten() for x in parts])
+    parts = [k.gram[rows] if k.width == 0 else x[rows] @ x.T for k, x in zip(layers.kernels, layers.values)]
+    return torch.stack([part.flatten() for part in parts])
 
 
 def evenly(names: Sequence[str], most: int) -> tuple[str, ...]:

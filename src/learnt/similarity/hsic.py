@@ -5,11 +5,11 @@ For kernel matrices K, L of the same n examples, with K~, L~ their copies with z
     HSIC_u = [tr(K~L~) + 1'K~1 1'L~1 / ((n-1)(n-2)) - 2/(n-2) 1'K~L~1] / (n(n-3))      Song et al. 2012, eq. 5
     HSIC_b = tr(KHLH) / (n-1)^2,  H = I - 11'/n                                          Gretton et al. 2005
 
-Both are functions of eight sums (`Terms`), and for linear kernels K = XX', L = YY' every sum is additive over
-examples: ||X'Y||^2, X'1, k = diag K, X'l and so on. There are therefore two ways to the same numbers:
-the feature form, O(n p q), and the Gram form, O(n^2 (p + q)); `cross` takes the cheaper one. Leaving out one
-group of examples subtracts the sums of that group, so the delete-a-group jackknife costs one pass
-over the data, whichever form is used.
+Both are functions of a few sums (`Terms`), and for linear kernels K = XX', L = YY' every sum is additive over
+examples: X'Y, X'1, k = diag K, X'l and so on. There are therefore two ways to the same numbers: the feature form,
+O(n p q), and the Gram form, O(n^2 (p + q)); `cross` takes the cheaper one. (A layer with more features than examples
+keeps its Gram matrix, which is then the smaller of the two.) Leaving out one group of examples subtracts the sums of that
+group, so the delete-a-group jackknife costs one pass over the data in either form.
 
 Differences from common code: sum(K*L) instead of trace(K@L), float64 throughout, features moved to zero mean and
 unit size first (HSIC_u ignores shifts; CKA ignores both), so that neither a large mean nor a tiny or huge scale
@@ -104,6 +104,11 @@ class Kernel:
         if self.features is None:
             raise InputError("kernel", found="neither features nor a Gram matrix", expected="one of the two")
         return self.features @ self.features.T
+
+    @property
+    def width(self) -> int:
+        """Number of features that a Gram matrix still has to be formed from; 0 once it exists."""
+        return 0 if self.features is None or "gram" in self.__dict__ else self.features.shape[1]
 
     @cached_property
     def row_sums(self) -> torch.Tensor:
@@ -212,10 +217,10 @@ def cross(a: Kernel, b: Kernel) -> Terms:
     """
     if len(a) != len(b) or len(a.bounds) != len(b.bounds):
         raise ShapeError("b", found=f"{len(b)} examples", expected=f"{len(a)}, the same examples as a")
-    n = len(a)
     if a.features is not None and b.features is not None:
-        p, q = a.features.shape[1], b.features.shape[1]
-        if p * q <= n * (p + q):
+        n, p, q = len(a), a.features.shape[1], b.features.shape[1]
+        formed = n * n * sum(k.width for k in {id(k): k for k in (a, b)}.values())
+        if n * p * q <= formed + n * n:
             return _feature_terms(a, b)
     return _gram_terms(a, b)
 
