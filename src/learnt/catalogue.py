@@ -18,8 +18,19 @@ def MEASURES() -> tuple[Measure[Any, Any], ...]:  # noqa: N802 (a constant that 
     from learnt.agreement.divergence import JSDivergence, KLDivergence
     from learnt.agreement.errors import ErrorConsistency
     from learnt.agreement.top1 import Agreement
+    from learnt.attribution.gradcam import CAMSimilarity
+    from learnt.attribution.integrated_gradients import IGSimilarity
+    from learnt.attribution.localisation import Localisation
     from learnt.calibration.ece import CalibrationError
     from learnt.calibration.scores import Brier, LogLoss
+    from learnt.invariance.agreement import Invariance
+    from learnt.invariance.domains import DomainAgreement
+    from learnt.invariance.level import InvarianceLevel
+    from learnt.invariance.texture import ShapePreference
+    from learnt.rewards.starc import STARC
+    from learnt.robustness.transfer import AdversarialTransfer
+    from learnt.similarity.cka import CKA
+    from learnt.similarity.rbf import RBFCKA
 
     return (
         Accuracy(),
@@ -30,4 +41,17 @@ def MEASURES() -> tuple[Measure[Any, Any], ...]:  # noqa: N802 (a constant that 
         CalibrationError(),
         Brier(),
         LogLoss(),
+        CKA(),
+        RBFCKA(),
+        CAMSimilarity(),
+        IGSimilarity(),
+        Localisation(),
+        AdversarialTransfer(direction="a->b"),
+        AdversarialTransfer(direction="b->a"),
+        AdversarialTransfer(direction="a->b", attack="fgsm"),
+        InvarianceLevel(),
+        Invariance(),
+        DomainAgreement(),
+        ShapePreference(),
+        STARC(),
     )

@@ -6,8 +6,7 @@ measure supplies the mathematics and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from learnt.core import gallery
@@ -20,9 +19,8 @@ from learnt.core.matrix import ComparisonMatrix
 from learnt.core.measure import Measure
 from learnt.core.statistics import Resampler
 from learnt.core.subject import Subject
+from learnt.train.progress import Progress, progress
 from learnt.core.version import provenance
-
-Ticker = Callable[[int, str], AbstractContextManager[Callable[[str], None]]]
 
 
 def compare(
@@ -40,7 +38,8 @@ def compare(
     outputs: str = "auto",
     labels: Sequence[str] = ("a", "b", "control"),
     gallery_size: int = 8,
-    ticker: Ticker | None = None,
+    quiet: bool | None = None,
+    inside: Progress[Any] | None = None,
 ) -> Comparison:
     """Ask what b shares with a, question by question, with an interval and a control on every number.
 
@@ -58,7 +57,8 @@ def compare(
         outputs: ``"logits"``, ``"probabilities"``, or ``"auto"``, which refuses what looks like probabilities.
         labels: how reports call a, b and the controls.
         gallery_size: examples of each kind to keep for the report.
-        ticker: progress display: called with (steps, description), yields a function called once a step.
+        quiet: True shows no progress.
+        inside: a progress bar that this comparison is a part of.
 
     Raises:
         InputError, ShapeError, NonFiniteError: bad arguments, outputs or data.
@@ -95,9 +95,9 @@ def compare(
     answers: list[Answer] = []
     left_out: list[tuple[str, str]] = []
     looks: dict[str, Any] = {}
-    with (ticker or _silent)(len(questions), "Asking") as tick:
+    with progress(len(questions), "asking", quiet=quiet, inside=inside) as bar:
         for measure in questions:
-            tick(measure.question)
+            bar.advance(0, description=measure.question)
             try:
                 states = _prepare(measure, sides, setting, resampler)
                 answers.append(answer(measure, states, setting, resampler, confidence))
@@ -106,6 +106,8 @@ def compare(
                     raise
                 left_out.append((measure.question, str(error)))
                 continue
+            finally:
+                bar.advance()
             if not looks and isinstance(setting, Examples) and type(measure).look is not Measure.look:
                 looks = {side: gallery.looker(measure, found[0]) for side, found in states.items() if found}
     if not answers:
@@ -241,8 +243,3 @@ def _prepare(
             if id(s) not in done:
                 done[id(s)] = measure.prepare(s, setting, rng=resampler.rng(measure.name, "prepare"))
     return {side: [done[id(s)] for s in subjects] for side, subjects in sides.items()}
-
-
-@contextmanager
-def _silent(_steps: int, _description: str) -> Iterator[Callable[[str], None]]:
-    yield lambda _text: None
