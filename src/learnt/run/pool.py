@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -52,6 +54,7 @@ def outcomes(
         Exception: whatever `function` raises.
     """
     jobs = workers(jobs)
+    _require_working_directory()
     if jobs == 1 or (len(items) <= 1 and not _elsewhere()):
         return _here(function, items, threads)
     if _elsewhere():
@@ -104,7 +107,6 @@ def _spread(
 ) -> Generator[tuple[int, Any | Lost], None, None]:
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
-    _require_working_directory()
     waiting, deaths = deque(range(len(items))), Counter[int]()
     idle = [_worker(threads) for _ in range(jobs)]
     busy: dict[Future, tuple[int, Any]] = {}
@@ -143,7 +145,7 @@ def _spread(
 
 
 def _require_working_directory() -> None:
-    """New processes begin in this one's directory; if that has been deleted, the root has to do."""
+    """If this process's directory has been deleted, go to the root: new processes and MKL fail without one."""
     try:
         os.getcwd()
     except OSError:
@@ -154,12 +156,19 @@ def _worker(threads: int) -> Any:
     from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
     environment = dict.fromkeys(_LIMITS, str(threads))
-    return ProcessPoolExecutor(max_workers=1, initializer=_prepare, env=environment)
+    return ProcessPoolExecutor(max_workers=1, initializer=_prepare, initargs=(os.getpid(),), env=environment)
 
 
-def _prepare() -> None:
-    """In a new worker: leave Ctrl-C to the parent, which decides what becomes of the work."""
+def _prepare(parent: int) -> None:
+    """In a new worker: leave Ctrl-C to the parent, which decides what becomes of the work, and end when it is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:  # a killed parent cannot tell its workers to stop, and loky's would wait for ever
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _kill(worker: Any) -> None:
