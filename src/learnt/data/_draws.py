@@ -40,7 +40,7 @@ def check_call(
     Raises:
         InputError, ShapeError: as said.
     """
-    if not 0.0 <= strength <= most:  # also refuses NaN
+    if not (0.0 <= strength <= most and math.isfinite(strength)):  # NaN fails the first test
         limit = "at least 0" if math.isinf(most) else f"from 0 to {most:g}"
         raise InputError("strength", found=repr(strength), expected=limit)
     check_images(inputs, unit=unit)

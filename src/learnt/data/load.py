@@ -131,7 +131,7 @@ def _from_path(text: str, root: Any, options: dict[str, Any]) -> Parts:
         )
     if os.sep in text or path.suffix:
         _present(path)
-    near = difflib.get_close_matches(text, NAMES, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(text.lower(), NAMES, n=3, cutoff=0.5)
     raise InputError(
         "name",
         found=repr(text),

@@ -67,7 +67,7 @@ def stratified(examples: Examples, fraction: float, *, stream: int) -> tuple[np.
             "split",
             found=f"{len(examples)} examples, no two different ones of one class",
             expected="enough examples to split",
-            remedy="Use split='all'.",
+            remedy="Use split='all', for tables with standardise=False.",
         )
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 

@@ -71,7 +71,9 @@ def _read(
     if inputs.shape[1] == 0:
         raise InputError(str(path), found="no column besides the target", expected="at least one input column")
     labels, classes = _target(table.words[target], task, f"{path}, column {target!r}")
-    return Examples(inputs=torch.from_numpy(inputs.astype(np.float32)), labels=labels, classes=classes, name=path.stem)
+    return Examples(
+        inputs=torch.from_numpy(inputs.astype(np.float32)), labels=labels, classes=classes, name=path.name.split(".")[0]
+    )
 
 
 def _target(cells: Sequence[str], task: str, where: str) -> tuple[torch.Tensor, tuple[str, ...]]:
