@@ -39,7 +39,8 @@ def sandboxed() -> Iterator[Callable[[Path, Path], tuple[int, int, dict[str, Any
     server = subprocess.Popen([sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def run(path: Path, room: Path) -> tuple[int, int, dict[str, Any]]:
-        assert server.stdin is not None and server.stdout is not None
+        assert server.stdin is not None
+        assert server.stdout is not None
         server.stdin.write(json.dumps([str(path), path.stat().st_size, str(room)]) + "\n")
         server.stdin.flush()
         status, peak, _ = json.loads(server.stdout.readline())
@@ -47,7 +48,8 @@ def sandboxed() -> Iterator[Callable[[Path, Path], tuple[int, int, dict[str, Any
         return status, peak, json.loads(answer.read_text()) if answer.exists() else {}
 
     yield run
-    assert server.stdin is not None and server.stdout is not None
+    assert server.stdin is not None
+    assert server.stdout is not None
     server.stdin.close()
     server.stdout.close()
     server.wait(timeout=30)

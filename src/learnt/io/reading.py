@@ -65,19 +65,22 @@ def open_regular(path: str | os.PathLike[str], *, argument: str = "path") -> Ite
         descriptor = os.open(where, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StorageError(
-            argument, found=f"no file at {where}", expected="an existing file", remedy=nearest(where)
+            argument, found=f"no file at {printable(where, 200)}", expected="an existing file", remedy=nearest(where)
         ) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "a name that no file can have"
         raise StorageError(
             argument, found=f"{printable(where, 200)}, which cannot be opened ({reason})", expected="a readable file"
         ) from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
         if stat.S_ISDIR(status.st_mode):
-            raise StorageError(argument, found=f"{where}, a directory", expected="a file")
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(argument, found=f"{where}, which is not a regular file", expected="a file on disk")
+            raise StorageError(argument, found=f"{printable(where, 200)}, a directory", expected="a file")
+        raise InputError(
+            argument, found=f"{printable(where, 200)}, which is not a regular file", expected="a file on disk"
+        )
+    with os.fdopen(descriptor, "rb") as file:
         yield file, status.st_size
 
 
