@@ -16,6 +16,8 @@ from learnt.core.matrix import ComparisonMatrix
 from learnt.core.panels import Chart
 from learnt.report import drawings, palette
 from learnt.report.numbers import scale_of
+from learnt.report.palette import Ink
+from learnt.report.sentences import picture_named
 from learnt.report.strip import axis_title, limits, rows, strip
 from learnt.report.text import neutral
 
@@ -23,23 +25,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def series_names(chart: Chart, comparison: Comparison) -> list[str]:
-    """The labels of the series, with the sides by their own names."""
-    control = comparison.control.label if comparison.control else "control"
-    sides = {"a": comparison.a.label, "b": comparison.b.label, "control": control}
-    return [sides.get(name, name) for name in chart.series]
-
-
 def svg_panels(answer: Answer, comparison: Comparison) -> list[tuple[str, str]]:
     """The picture of an answer as (name, SVG) pieces that a page may put side by side."""
     chart = answer.chart
     if chart is None or not chart.series:
         return [("", strip([answer], comparison))]
-    names = series_names(chart, comparison)
+    named, names = picture_named(chart, comparison)
     if chart.kind == "heatmap":
-        return drawings.heatmap(chart, names, title=answer.question)
-    draw_one = drawings.bars if chart.kind == "bars" else drawings.lines
-    return [("", draw_one(chart, names, title=answer.question))]
+        return drawings.heatmap(named, names, title=answer.question)
+    if chart.kind == "bars":
+        return [("", drawings.bars(named, names, palette.bar_inks(chart), title=answer.question))]
+    return [("", drawings.lines(named, names, title=answer.question))]
 
 
 def svg(answer: Answer, comparison: Comparison) -> str:
@@ -77,11 +73,11 @@ def draw(answer: Answer, comparison: Comparison, ax: Axes | None = None) -> Axes
     if chart is None or not chart.series:
         _draw_strip(answer, comparison, ax)
     elif chart.kind == "heatmap":
-        _draw_heatmaps(chart, series_names(chart, comparison), ax)
+        _draw_heatmaps(*picture_named(chart, comparison), ax)
     elif chart.kind == "bars":
-        _draw_bars(chart, series_names(chart, comparison), ax)
+        _draw_bars(*picture_named(chart, comparison), palette.bar_inks(chart), ax)
     else:
-        _draw_lines(chart, series_names(chart, comparison), ax)
+        _draw_lines(*picture_named(chart, comparison), ax)
     ax.set_title(neutral(answer.question, 90), parse_math=False, loc="left", fontsize="medium")
     return ax
 
@@ -188,15 +184,17 @@ def _draw_heatmaps(chart: Chart, names: list[str], ax: Axes) -> None:
         spine.set_visible(False)
 
 
-def _draw_bars(chart: Chart, names: list[str], ax: Axes) -> None:
+def _draw_bars(chart: Chart, names: list[str], looks: list[list[Ink]], ax: Axes) -> None:
     categories = [neutral(x, 30) for x in chart.x]
     thick, count = 0.8 / max(len(names), 1), 0
-    for k, (values, ink) in enumerate(zip(chart.series.values(), palette.inks(list(chart.series)), strict=True)):
+    for k, (values, inks) in enumerate(zip(chart.series.values(), looks, strict=True)):
         values = np.asarray(values, dtype=np.float64).ravel()
+        faces = [ink.plain if ink.filled else "none" for ink in inks][: len(values)]
+        edges = [ink.plain for ink in inks][: len(values)]
         count = max(count, len(values))
         ax.barh(
             np.arange(len(values)) + (k - (len(names) - 1) / 2) * thick, np.nan_to_num(values), height=0.9 * thick,
-            facecolor=ink.plain if ink.filled else "none", edgecolor=ink.plain, label=_legible(names[k]),
+            facecolor=faces, edgecolor=edges, label=_legible(names[k]),
         )  # fmt: skip
     ax.set_yticks(range(count), categories or [str(i) for i in range(count)], parse_math=False)
     ax.invert_yaxis()

@@ -9,7 +9,7 @@ import numpy as np
 
 from learnt.core.panels import Chart
 from learnt.report import palette
-from learnt.report._svg import dot, drawing, element, label, line, pct, short, span, tick_texts, ticks
+from learnt.report._svg import dot, drawing, element, label, line, pct, short, span, tick_texts, ticks, words
 from learnt.report.palette import Ink
 
 CELLS, NUMBERED, CATEGORIES, POINTS = 1024, 110, 40, 240
@@ -54,7 +54,7 @@ def _grid(chart: Chart, matrix: np.ndarray, low: float, high: float, *, title: s
     whole = next(iter(chart.series.values())).shape if chart.series else matrix.shape
     row_names = [str(y) for y in chart.y] if len(chart.y) == rows and whole[0] == rows else []
     column_names = [str(x) for x in chart.x] if len(chart.x) == columns and whole[1] == columns else []
-    if not row_names and not column_names:
+    if not (row_names or column_names) or (chart.y_label, chart.x_label) == ("row", "column"):
         return _image(chart, matrix, low, high, title=title)
     gutter = 100 * min(0.3, 0.035 + 0.022 * max((len(n) for n in row_names), default=0))
     cell = min(max(240 / rows, 7.0), 30.0)
@@ -69,7 +69,7 @@ def _grid(chart: Chart, matrix: np.ndarray, low: float, high: float, *, title: s
     if rows * columns <= NUMBERED and wide >= 7:
         for i in range(rows):
             for j in range(columns):
-                if math.isfinite(matrix[i, j]):
+                if math.isfinite(matrix[i, j]) and (abs(matrix[i, j]) >= 0.005 or max(abs(low), abs(high)) > 1):
                     text = _cell_text(float(matrix[i, j]), low, high)
                     body.append(
                         label(text, gutter + (j + 0.5) * wide, y0 + (i + 0.5) * cell + 3.5, anchor="middle", size=10)
@@ -90,7 +90,7 @@ def _grid(chart: Chart, matrix: np.ndarray, low: float, high: float, *, title: s
             x = gutter + (j + 0.5) * wide
             if tilted:  # rotation needs an origin in pixels: a nested svg moves the origin to the column
                 inner = element(
-                    "text", _short(name), x=0, y=0, text_anchor="end", font_size=11, transform="rotate(-50)"
+                    "text", words(name, 14), x=0, y=0, text_anchor="end", font_size=11, transform="rotate(-50)"
                 )
                 body.append(element("svg", inner, x=pct(x), y=y + 10, overflow="visible"))
             else:
@@ -101,12 +101,6 @@ def _grid(chart: Chart, matrix: np.ndarray, low: float, high: float, *, title: s
         body.append(label(f"rows: {chart.y_label}", 0, 10, size=11, faint=True))
     body.append(_key(low, high, y + 4))
     return drawing(y + 20, "".join(body), title=title, alt=chart.alt)
-
-
-def _short(name: str) -> str:
-    from learnt.report._svg import words
-
-    return words(name, 14)
 
 
 def _image(chart: Chart, matrix: np.ndarray, low: float, high: float, *, title: str) -> str:
@@ -164,10 +158,9 @@ def _key(low: float, high: float, y: float) -> str:
     return "".join(parts) + label(f"{high:.3g}", 94, y + 9, size=11, faint=True)
 
 
-def bars(chart: Chart, names: Sequence[str], *, title: str) -> str:
+def bars(chart: Chart, names: Sequence[str], looks: Sequence[Sequence[Ink]], *, title: str) -> str:
     """Horizontal bars in groups, one group a category, the value at the end of each bar; at most 40 categories."""
     series = [np.asarray(values, dtype=np.float64).ravel() for values in chart.series.values()]
-    looks = palette.inks(list(chart.series))
     values = np.concatenate([*series, np.zeros(1)])
     finite = values[np.isfinite(values)]
     low = chart.low if chart.low is not None else float(min(finite.min(), 0.0))
@@ -179,14 +172,16 @@ def bars(chart: Chart, names: Sequence[str], *, title: str) -> str:
         return start + wide * (min(max(x, low), high) - low) / (high - low)
 
     categories = [str(x) for x in chart.x] or [str(i) for i in range(max(len(s) for s in series))]
-    body, y = [legend(names, looks, 12, filled=True)] if len(series) > 1 else [], 22.0 if len(series) > 1 else 4.0
+    body, y = [], 4.0
+    if len(series) > 1:
+        body, y = legend(names, [inks[0] for inks in looks], 12, filled=True)
     zero = at(min(max(0.0, low), high))
     top = y
     for c, category in enumerate(categories[:CATEGORIES]):
         body.append(label(category, 0, y + 12))
         y += 17
-        for values, ink in zip(series, looks, strict=True):
-            value = float(values[c]) if c < len(values) else math.nan
+        for values, inks in zip(series, looks, strict=True):
+            value, ink = (float(values[c]), inks[c]) if c < len(values) else (math.nan, palette.MUTED)
             if math.isfinite(value):
                 x = at(value)
                 body.append(
@@ -209,31 +204,23 @@ def bars(chart: Chart, names: Sequence[str], *, title: str) -> str:
     return drawing(y + 4, "".join(body), title=title, alt=chart.alt)
 
 
-def legend(names: Sequence[str], looks: Sequence[Ink], y: float, *, filled: bool = False) -> str:
-    """A row of swatches with names, spread over the width."""
-    parts, step = [], 100 / max(len(names), 1)
+def legend(names: Sequence[str], looks: Sequence[Ink], y: float, *, filled: bool = False) -> tuple[list[str], float]:
+    """Swatches with names, two in a row; returns the pieces and the place below them."""
+    columns = min(2, len(names))
+    parts, step = [], 100 / max(columns, 1)
     for k, (name, ink) in enumerate(zip(names, looks, strict=True)):
-        x = k * step
+        x, line_y = (k % columns) * step, y + 16 * (k // columns)
         if filled:
             swatch = element(
-                "rect", x=pct(x), y=y - 8, width=12, height=8, fill=ink.svg, stroke=ink.svg,
+                "rect", x=pct(x), y=line_y - 8, width=12, height=8, fill=ink.svg, stroke=ink.svg,
                 fill_opacity=None if ink.filled else "0.18",
             )  # fmt: skip
         else:
-            swatch = element(
-                "svg",
-                element("line", x1=0, y1=0, x2=22, y2=0, stroke=ink.svg, stroke_width=2, stroke_dasharray=ink.dash),
-                x=pct(x), y=y - 4, overflow="visible",
-            )  # fmt: skip
-        inner = element("text", _fitted(name, step), x=18 if filled else 28, y=0, font_size=11)
-        parts.append(swatch + element("svg", inner, x=pct(x), y=y, overflow="visible"))
-    return "".join(parts)
-
-
-def _fitted(name: str, step: float) -> str:
-    from learnt.report._svg import words
-
-    return words(name, max(6, int(step * 0.42)))
+            stroke = element("line", x1=0, y1=0, x2=22, y2=0, stroke=ink.svg, stroke_width=2, stroke_dasharray=ink.dash)
+            swatch = element("svg", stroke, x=pct(x), y=line_y - 4, overflow="visible")
+        inner = element("text", words(name, 28), x=18 if filled else 28, y=0, font_size=11)
+        parts.append(swatch + element("svg", inner, x=pct(x), y=line_y, overflow="visible"))
+    return parts, y + 16 * math.ceil(len(names) / max(columns, 1)) - 4
 
 
 def lines(chart: Chart, names: Sequence[str], *, title: str) -> str:
@@ -242,7 +229,8 @@ def lines(chart: Chart, names: Sequence[str], *, title: str) -> str:
     series = [np.asarray(values, dtype=np.float64).ravel() for values in chart.series.values()]
     x = np.arange(max(len(s) for s in series), dtype=np.float64) if x is None else x
     looks = palette.inks(list(chart.series))
-    left, right, top, tall = 11.0, 98.0, 28.0, 190.0
+    left, right, tall = 11.0, 98.0, 190.0
+    body, top = legend(names, looks, 13)
     x_low, x_high = span(list(x), room=0.02)
     room = span([v for s in series for v in s], low=chart.low or -math.inf, high=chart.high or math.inf)
     y_low = room[0] if chart.low is None else chart.low
@@ -255,7 +243,6 @@ def lines(chart: Chart, names: Sequence[str], *, title: str) -> str:
     def up(value: float) -> float:
         return top + tall * (1 - (value - y_low) / (y_high - y_low))
 
-    body = [legend(names, looks, 13)]
     y_ticks, x_ticks = ticks(y_low, y_high), ticks(x_low, x_high)
     for place, text in zip(y_ticks, tick_texts(y_ticks), strict=True):
         body.append(line(left, up(place), right, up(place), stroke="currentColor", opacity="0.12"))

@@ -7,7 +7,10 @@ and on dark ground, so that a page can adjust it to its theme.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+from learnt.core.panels import Chart
 
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 GREY = "#767676"
@@ -41,16 +44,26 @@ _OTHERS = (
     Ink(svg=f"var(--learnt-f,{ORANGE})", plain=ORANGE, dash="4 4"),
     Ink(svg=f"var(--learnt-g,{SKY})", plain=SKY, dash="1 3", filled=False),
 )
-_YARDSTICKS = ("perfect", "chance", "ideal", "identical", "reference")
+YARDSTICKS = ("perfect", "chance", "ideal", "identical", "reference")
 
 
 def inks(labels: list[str]) -> list[Ink]:
     """A look for each series: the sides of a comparison have their own, yardsticks are grey, the rest is in order."""
-    sides = {"a": A, "b": B, "control": CONTROL}
+    sides = {"a": A, "A": A, "b": B, "B": B, "control": CONTROL}
     free = iter(range(10**9))
     return [
         sides[label] if label in sides
-        else MUTED if label.lower().startswith(_YARDSTICKS)
+        else MUTED if label.lower().startswith(YARDSTICKS)
         else _OTHERS[next(free) % len(_OTHERS)]
         for label in labels
     ]  # fmt: skip
+
+
+def bar_inks(chart: Chart) -> list[list[Ink]]:
+    """The look of every bar, by series and category: a single series over the sides takes the looks of the sides."""
+    count = max((len(values) for values in chart.series.values()), default=0)
+    if len(chart.series) == 1 and len(chart.x) == count:
+        found = [re.match(r"(A|B|control)\b", str(text)) for text in chart.x]
+        if all(found):
+            return [inks([match[1] for match in found if match])]
+    return [[ink] * count for ink in inks(list(chart.series))]

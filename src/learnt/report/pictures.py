@@ -26,7 +26,8 @@ def data_uri(image: np.ndarray) -> str:
 
 def look_uri(image: np.ndarray | None, weights: np.ndarray) -> str:
     """A PNG data URI of a map (H, W) in [0, 1] over its image: bright where a side looks, shaded by the image."""
-    weights = np.clip(np.nan_to_num(shrunk(np.asarray(weights, dtype=np.float64))), 0, 1)
+    kept = np.round(255 * np.clip(np.nan_to_num(np.asarray(weights, dtype=np.float64)), 0, 1)) / 255  # as JSON keeps it
+    weights = shrunk(kept)
     if image is None:
         light = np.ones(weights.shape)
     else:

@@ -8,14 +8,21 @@ know. Nothing is escaped here: that is the work of each renderer, for its own fo
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from learnt.core.comparison import Answer, Comparison
+from learnt.core.panels import Chart
 from learnt.report.numbers import TRANSFER, Scale, scale_of
+from learnt.report.palette import YARDSTICKS
 from learnt.report.text import counted
 
-_LETTERS = re.compile(r"((?<=[\w,;] )[AB](?!\w)|\b[ab](?='s\b))")
+# A and B where they stand for the sides: inside a sentence always, at its start unless an article is possible.
+_LETTERS = re.compile(
+    r"((?<=[\w,;:)] )[AB]\b|(?<=\()[AB]\b|(?:^|(?<=\. ))(?:B\b|A\b(?! [a-z]))|\b[ab](?='s\b)|(?<=of )[ab](?=[;,.:]|$))"
+)
+_SIDES = re.compile(r"\b(A|B|control)\b")
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,32 @@ def by_name(text: str, comparison: Comparison) -> Sentence:
     return say(*parts)
 
 
+def picture_named(chart: Chart, comparison: Comparison) -> tuple[Chart, list[str]]:
+    """A picture with the sides by name in all its texts, and the names of its series."""
+    control = comparison.control.label if comparison.control else "control"
+    told = str(by_name(chart.alt, comparison))
+    texts = {key: str(by_name(getattr(chart, key), comparison)) for key in ("x_label", "y_label")}
+    x = chart.x
+    if chart.kind == "bars" and len(x) and isinstance(x[0], str):
+        x = sides_named([str(text) for text in x], comparison)
+    named = replace(chart, x=x, alt=re.sub(r"\bcontrol\b", lambda _: control, told), **texts)
+    return named, sides_named(list(chart.series), comparison)
+
+
+def sides_named(texts: Sequence[str], comparison: Comparison) -> list[str]:
+    """Labels of a picture with a, b, A, B and control by name, if all of them are about sides; else as they are.
+
+    Classes may be called A and B too: a set of labels in which one is about no side stays as it is.
+    """
+    control = comparison.control.label if comparison.control else "control"
+    names = {"a": comparison.a.label, "b": comparison.b.label, "control": control}
+    about = [bool(_SIDES.search(text)) or text in names for text in texts]
+    plain = [text.lower().startswith(YARDSTICKS) for text in texts]
+    if not any(about) or not all(x or y for x, y in zip(about, plain, strict=True)):
+        return list(texts)
+    return [names[text] if text in names else _SIDES.sub(lambda m: names[m[1].lower()], text) for text in texts]
+
+
 def _crowd(label: str, replicas: int) -> Part:
     return name(label if replicas == 1 else f"{label} ({replicas})")
 
@@ -186,19 +219,24 @@ def conclusion(answer: Answer, comparison: Comparison) -> Sentence:
     span = TRANSFER.interval(moved)
     share: list[str | Part] = [number(TRANSFER.text(moved.value)), " " if span else "", number(span) if span else ""]
     if answer.verdict == "reversed":
-        return say("away from ", a, ", by ", *share, " of the way from ", control, " to it")
+        return say("further away, ", *share, " of the way from there to ", a)
     if answer.verdict == "transferred":
         if moved.value > 1:
-            return say("beyond ", a, ", ", *share, " of the way to it")
-        return say(*share, " of the way to ", a)
+            return say("beyond ", a, ", ", *share, " of the way from there to it")
+        return say(*share, " of the way from there to ", a)
     if moved.kind == "exact":
         return say(b, " and ", control, " do not differ here")
     if span and not moved.low <= 0 <= moved.high:
         return say(
-            "No transfer is claimed: ", *share, " of the way to ", a,
+            "No transfer is claimed: ", *share, " of the way from there to ", a,
             ", but among so many questions a difference of this size can arise by chance",
         )  # fmt: skip
-    return say("A transfer did not appear at this scale: ", *share, " of the way to ", a)
+    return say("A transfer did not appear at this scale: ", *share, " of the way from there to ", a)
+
+
+def reason(answer: Answer) -> str:
+    """Why the value, or else the transfer, of an answer does not exist; without a full stop."""
+    return _reason(answer.value.reason if not answer.value.defined else answer.transfer.reason)
 
 
 def _reason(text: str) -> str:

@@ -17,7 +17,7 @@ from learnt.report._svg import dot, drawing, label, line, span, tick_texts, tick
 from learnt.report.numbers import Scale, scale_of
 from learnt.report.palette import Ink
 
-ROW, HEAD, LEFT, WIDTH = 35, 20, 1.5, 97.0
+ROW, HEAD, MIDDLE, LEFT, WIDTH = 41, 20, 28, 1.5, 97.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,11 @@ def strip(answers: Sequence[Answer], comparison: Comparison, *, titles: Sequence
             y += ROW
         if answer.reference.defined and answer.kind == "pairwise":
             x = at(answer.reference.value)
-            body.append(line(x, top + 16, x, y, stroke="currentColor", stroke_dasharray="3 3", opacity="0.6"))
+            for k in range(len(here)):
+                middle = top + ROW * k + MIDDLE
+                body.append(
+                    line(x, middle - 8, x, middle + 9, stroke="currentColor", stroke_dasharray="3 2", opacity="0.75")
+                )
             named = True
         y += 6 if titles else 0
     body.append(_axis(low, high, at, y, scale, axis_title(answers[0], scale), dashed=named))
@@ -92,10 +96,10 @@ def strip(answers: Sequence[Answer], comparison: Comparison, *, titles: Sequence
 
 
 def _row(row: Row, scale: Scale, at, y: float) -> str:
-    middle, ink = y + 24, row.ink
+    middle, ink = y + MIDDLE, row.ink
     parts = [
-        label(row.name, 0, y + 12, limit=30),
-        label(scale.full(row.estimate), 100, y + 12, anchor="end", weight="600"),
+        label(row.name, 0, y + 14, limit=30),
+        label(scale.full(row.estimate), 100, y + 14, anchor="end", weight="600"),
         line(LEFT, middle, LEFT + WIDTH, middle, stroke="currentColor", opacity="0.14"),
     ]
     if row.estimate.defined and row.estimate.high > row.estimate.low:

@@ -103,12 +103,12 @@ def to_text(comparison: Comparison) -> str:
     console.print(_text(str(sentences.setting(comparison)), limit=500))
     console.print()
     console.print(_text(str(summary.lead), limit=1000))
-    for finding in (*summary.transferred, *summary.reversed):
+    for finding in ((*summary.transferred, *summary.reversed) or summary.undetected[:3])[:8]:
         console.print(_text(f"- {finding.answer.question} {finding.sentence}", limit=1000))
     shown = table(comparison)
     shown.title = None  # said above
     console.print(shown)
-    reasons = {f.answer.question: f.answer.value.reason or f.answer.transfer.reason for f in summary.unmeasured}
+    reasons = {f.answer.question: sentences.reason(f.answer) for f in summary.unmeasured}
     for question, reason in (*reasons.items(), *summary.left_out):
         console.print(_text(f"Not measured: {question} ({reason})", limit=500))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()).strip("\n")

@@ -11,7 +11,7 @@ from learnt.core.comparison import Answer, Comparison
 from learnt.report import palette, sentences
 from learnt.report._svg import element, line, pct
 from learnt.report.numbers import MISSING, TRANSFER, scale_of
-from learnt.report.sentences import Sentence, Summary
+from learnt.report.sentences import Finding, Sentence, Summary
 from learnt.report.view_card import MARKS, Question, question, written
 from learnt.report.view_gallery import Gallery, galleries
 
@@ -30,7 +30,6 @@ class Line:
     bar: Markup
     verdict: str
     mark: str
-    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +44,7 @@ class Section:
     b: str
     control: str
     summary: Summary
+    unmeasured: tuple[tuple[str, tuple[Finding, ...]], ...]
     targets: Mapping[str, str]
     asked: Mapping[str, Sentence]
     lines: tuple[Line, ...]
@@ -58,6 +58,10 @@ def section(comparison: Comparison, id: str, *, full: bool = True) -> Section:
     groups: dict[str, list[Answer]] = {}
     for answer in comparison.answers:
         groups.setdefault(answer.group, []).append(answer)
+    summary = sentences.summary(comparison)
+    reasons: dict[str, list[Finding]] = {}
+    for found in summary.unmeasured:
+        reasons.setdefault(sentences.reason(found.answer), []).append(found)
     anchors = {group: f"{id}-q{i}" for i, group in enumerate(groups)}
     return Section(
         id=id,
@@ -67,13 +71,14 @@ def section(comparison: Comparison, id: str, *, full: bool = True) -> Section:
         a=comparison.a.label,
         b=comparison.b.label,
         control=comparison.control.label if comparison.control else "",
-        summary=sentences.summary(comparison),
+        summary=summary,
+        unmeasured=tuple((reason, tuple(found)) for reason, found in reasons.items()),
         targets={x.name: anchors[x.group] for x in comparison.answers},
         asked={x.name: sentences.asked(x, comparison) for x in comparison.answers},
         lines=tuple(_line(x, comparison, anchors[x.group]) for x in comparison.answers),
         questions=tuple(question(xs, comparison, anchors[group]) for group, xs in groups.items() if full),
         galleries=tuple(galleries(comparison)) if full else (),
-        provenance=tuple((key, written(value)) for key, value in comparison.provenance.items()),
+        provenance=tuple((key, written(value)) for key, value in sorted(comparison.provenance.items())),
     )
 
 
@@ -92,7 +97,6 @@ def _line(answer: Answer, comparison: Comparison, target: str) -> Line:
         bar=Markup(transfer_bar(answer)),  # noqa: S704 (numbers only)
         verdict=answer.verdict,
         mark=MARKS[answer.verdict],
-        reason=value.reason or ("" if answer.verdict == "no control" else moved.reason),
     )
 
 

@@ -38,6 +38,15 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Exhibit:
+    """The picture that a measure asked for: its panels by name, and what is to be seen."""
+
+    title: str
+    panels: tuple[tuple[str, Markup], ...]
+    caption: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Question:
     """One card: a question with all its variants."""
 
@@ -46,8 +55,7 @@ class Question:
     family: str
     findings: tuple[tuple[Sentence, str, str, Sentence], ...]  # (variant, verdict, mark, what was found)
     strip: Markup
-    panels: tuple[tuple[str, Markup], ...]
-    caption: str
+    exhibits: tuple[Exhibit, ...]
     numbers: tuple[Numbers, ...]
     how: tuple[str, ...]
     caveats: tuple[str, ...]
@@ -60,7 +68,9 @@ class Question:
 def question(answers: list[Answer], comparison: Comparison, target: str) -> Question:
     """The card of one group of answers; `target` is its anchor on the page."""
     first = answers[0]
-    heading, variants = headings([str(sentences.asked(x, comparison)) for x in answers], [x.name for x in answers])
+    heading, variants = headings(
+        [str(sentences.asked(x, comparison)) for x in answers], [x.name for x in answers], first.group
+    )
     several = len(answers) > 1
     one = (
         sentences.asked(first, comparison)
@@ -71,12 +81,12 @@ def question(answers: list[Answer], comparison: Comparison, target: str) -> Ques
         (x, v) for x, v in zip(answers, variants, strict=True) if x.value.defined or (x.control and x.control.defined)
     ]
     above = [v for _, v in drawn] if several else []
-    panels: list[tuple[str, Markup]] = []
+    exhibits = []
     for answer, variant in zip(answers, variants, strict=True):
         if answer.chart is not None and answer.chart.series:
-            for label, svg in svg_panels(answer, comparison):
-                panels.append((" · ".join(x for x in (variant if several else "", label) if x), Markup(svg)))  # noqa: S704 (our SVG, text escaped)
-    captions = [str(sentences.by_name(x.chart.alt, comparison)) for x in answers if x.chart is not None and x.chart.alt]
+            named, _ = sentences.picture_named(answer.chart, comparison)
+            panels = tuple((label, Markup(svg)) for label, svg in svg_panels(answer, comparison))  # noqa: S704 (ours)
+            exhibits.append(Exhibit(title=variant if several else "", panels=panels, caption=named.alt))
     return Question(
         target=target,
         heading=one,
@@ -86,8 +96,7 @@ def question(answers: list[Answer], comparison: Comparison, target: str) -> Ques
             for x, variant in zip(answers, variants, strict=True)
         ),
         strip=Markup(strip([x for x, _ in drawn], comparison, titles=above)) if drawn else Markup(""),  # noqa: S704
-        panels=tuple(panels),
-        caption=" ".join(_once(captions)),
+        exhibits=tuple(exhibits),
         numbers=tuple(_numbers(x, v, comparison) for x, v in zip(answers, variants, strict=True)),
         how=_once(x.how for x in answers),
         caveats=_once(x.caveat for x in answers),
@@ -101,7 +110,7 @@ def question(answers: list[Answer], comparison: Comparison, target: str) -> Ques
     )  # fmt: skip
 
 
-def headings(questions: list[str], names: list[str]) -> tuple[str, list[str]]:
+def headings(questions: list[str], names: list[str], group: str) -> tuple[str, list[str]]:
     """A heading for variants of one question, and what sets each apart: the words that they do not share."""
     if len(questions) == 1 or len(set(questions)) == 1:
         return questions[0], [_inner(name) for name in names]
@@ -110,11 +119,11 @@ def headings(questions: list[str], names: list[str]) -> tuple[str, list[str]]:
     start = next((i for i in range(least) if len({w[i] for w in words}) > 1), least)
     stop = next((i for i in range(least - start) if len({w[-1 - i] for w in words}) > 1), least - start)
     middles = [" ".join(w[start : len(w) - stop]) for w in words]
-    if start + stop < 3 or len(set(middles)) < len(middles):
-        return questions[0], questions
+    if start + stop < 4 or len(set(middles)) < len(middles):
+        return group.replace("_", " ").capitalize(), questions
     if not all(middles):  # one variant is the question itself
         return " ".join(words[0][:start] + words[0][len(words[0]) - stop :]), [m or "plain" for m in middles]
-    gap = [] if stop == 0 and words[0][start - 1].endswith("?") else ["…"]
+    gap = [] if stop == 0 and words[0][start - 1].endswith("?") else ["…" if stop else "…?"]
     tail = words[0][len(words[0]) - stop :]
     return " ".join([*words[0][:start], *gap, *tail]), [m.strip("(),").rstrip("?") for m in middles]
 
@@ -172,7 +181,7 @@ def _source(reference: tuple[str, str, str]) -> Source:
 
 def _params(answers: list[Answer], variants: list[str]) -> tuple[tuple[str, str], ...]:
     made: dict[str, str] = {}
-    for key in dict.fromkeys(k for x in answers for k in x.params):
+    for key in sorted({k for x in answers for k in x.params}):
         texts = [written(x.params[key]) if key in x.params else MISSING for x in answers]
         same = len(set(texts)) == 1
         made[key] = texts[0] if same else "; ".join(f"{v}: {t}" for v, t in zip(variants, texts, strict=True))
@@ -182,7 +191,7 @@ def _params(answers: list[Answer], variants: list[str]) -> tuple[tuple[str, str]
 def written(value: object) -> str:
     """A setting as text: lists and tables flat, numbers short."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{k}: {written(v)}" for k, v in value.items())
+        return ", ".join(f"{k}: {written(v)}" for k, v in sorted(value.items()))
     if isinstance(value, (list, tuple)):
         return ", ".join(written(v) for v in value)
     if isinstance(value, float):

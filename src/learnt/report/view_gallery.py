@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from learnt.core.comparison import Comparison
@@ -38,12 +39,16 @@ class Gallery:
 def galleries(comparison: Comparison) -> list[Gallery]:
     """The gallery of a comparison, one part a kind of example, the known kinds first."""
     kinds = [*_KINDS, *dict.fromkeys(x.kind for x in comparison.gallery if x.kind not in _KINDS)]
+    control = comparison.control.label if comparison.control else ""
+    order = [comparison.a.label, comparison.b.label, control]
     made = []
     for kind in kinds:
         cards = [x for x in comparison.gallery if x.kind == kind]
         if cards:
             heading, explained = _gallery_words(kind, comparison)
-            made.append(Gallery(heading=heading, explained=explained, pictures=tuple(_picture(x) for x in cards)))
+            made.append(
+                Gallery(heading=heading, explained=explained, pictures=tuple(_picture(x, order) for x in cards))
+            )
     return made
 
 
@@ -64,16 +69,27 @@ def _gallery_words(kind: str, comparison: Comparison) -> tuple[Sentence, Sentenc
     return say(kind), say()
 
 
-def _picture(card: Card) -> Picture:
-    says = tuple((side, answer, f"{100 * p:.0f} %") for side, (answer, p) in card.answers.items())
+def _ordered(sides: Iterable[str], order: Sequence[str]) -> list[str]:
+    """A, b, control, then the rest by name: the order does not depend on how the comparison was stored."""
+    return sorted(sides, key=lambda side: (order.index(side) if side in order else len(order), side))
+
+
+def _picture(card: Card, order: Sequence[str]) -> Picture:
+    says = tuple(
+        (side, answer, f"{100 * p:.0f} %")
+        for side in _ordered(card.answers, order)
+        for answer, p in [card.answers[side]]
+    )
     told = "; ".join(f"{side} answers {answer}" for side, answer, _ in says)
     return Picture(
         number=card.index,
         label=card.label,
         image="" if card.image is None else pictures.data_uri(card.image),
         values=card.values,
-        looks=tuple((side, pictures.look_uri(card.image, m)) for side, m in card.looks.items()),
+        looks=tuple((side, pictures.look_uri(card.image, card.looks[side])) for side in _ordered(card.looks, order)),
         says=says,
-        agree=tuple((side, f"{100 * share:.0f} %") for side, share in card.agree.items()),
+        agree=tuple(
+            (side, f"{100 * share:.0f} %") for side in _ordered(card.agree, order) for share in [card.agree[side]]
+        ),
         alt=f"Example {card.index}{', ' + card.label if card.label else ''}: {told}",
     )
