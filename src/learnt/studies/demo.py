@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from learnt.core.comparison import Comparison
+from learnt.core.errors import InputError, NotApplicable
 from learnt.core.examples import Examples
 from learnt.run.seeds import derive
 from learnt.studies.recipe import Recipe, train
@@ -195,17 +196,22 @@ def ask(models: Mapping[str, Any], test: Examples, *, seed: int, bar: Any = None
     )  # fmt: skip
 
 
-def net_for(sample: Examples) -> tuple[str, dict[str, Any]]:
-    """A small network that fits the data: (name of the function, arguments)."""
-    classes = len(sample.classes) or int(sample.labels.max()) + 1  # type: ignore[union-attr]
-    if sample.is_images and min(sample.inputs.shape[2:]) >= 16:
-        return "small_cnn", {
-            "channels": sample.inputs.shape[1],
-            "classes": classes,
-            "width": 16,
-            "size": sample.inputs.shape[2],
-        }
-    return "mlp", {"inputs": sample.inputs[0].numel(), "classes": classes, "widths": [128, 128]}
+def net_for(sample: Examples, net: str = "") -> tuple[str, dict[str, Any]]:
+    """A small network that fits the data: (name of the function, arguments); `net` fixes which one.
+
+    Raises:
+        NotApplicable: data without class labels. InputError: a convolutional network for data that are not images.
+    """
+    if not sample.is_classification or sample.labels is None:
+        raise NotApplicable(sample.name, found="no class labels", expected="integer labels to train a classifier on")
+    classes = len(sample.classes) or int(sample.labels.max()) + 1
+    if not net:
+        net = "small_cnn" if sample.is_images and min(sample.inputs.shape[2:]) >= 16 else "mlp"
+    if net == "mlp":
+        return net, {"inputs": sample.inputs[0].numel(), "classes": classes, "widths": [128, 128]}
+    if not sample.is_images:
+        raise InputError("net", found=f"{net} for inputs of shape {tuple(sample.inputs.shape[1:])}", expected="mlp")
+    return net, {"channels": sample.inputs.shape[1], "classes": classes, "width": 16, "size": sample.inputs.shape[2]}
 
 
 def slug(name: str) -> str:
