@@ -26,16 +26,14 @@ def _same(a, b):
     return torch.equal(a["values"], b["values"]) and a["total"] == b["total"] and (a["array"] == b["array"]).all()
 
 
-@pytest.mark.parametrize("jobs", [2, 3])
-def test_the_bits_do_not_depend_on_the_number_of_processes(jobs):
+def test_the_bits_do_not_depend_on_the_number_of_processes():
     alone = _all(draw, range(6), jobs=1)
-    assert all(_same(a, b) for a, b in zip(alone, _all(draw, range(6), jobs=jobs), strict=True))
+    assert all(_same(a, b) for a, b in zip(alone, _all(draw, range(6), jobs=3), strict=True))
 
 
 def test_every_process_works_on_the_stated_number_of_threads():
-    for jobs in (1, 2):
-        for threads in (1, 2):
-            assert _all(thread_counts, range(2), jobs=jobs, threads=threads) == [[threads, threads]] * 2
+    for jobs, threads in [(1, 1), (1, 2), (2, 2)]:
+        assert _all(thread_counts, range(2), jobs=jobs, threads=threads) == [[threads, threads]] * 2
 
 
 def test_items_go_to_other_processes_only_if_asked():
@@ -77,10 +75,10 @@ def test_an_item_that_kills_its_worker_three_times_is_given_up_and_the_others_ar
 
 @pytest.mark.slow
 def test_workers_killed_from_outside_change_no_bit(tmp_path):
-    items = [{"seed": seed, "pause": 0.3, "marks": str(tmp_path)} for seed in range(12)]
+    items = [{"seed": seed, "pause": 0.3, "marks": str(tmp_path)} for seed in range(6)]
     stop, killed = threading.Event(), []
 
-    def killer():  # twenty kills would need many restarts; here each of six items loses its first worker
+    def killer():  # every second item loses its first worker
         while not stop.wait(0.05):
             for mark in tmp_path.iterdir():
                 seed, pid = mark.name.split(".")
@@ -91,11 +89,11 @@ def test_workers_killed_from_outside_change_no_bit(tmp_path):
     thread = threading.Thread(target=killer)
     thread.start()
     try:
-        results = _all(tell_pid, items, jobs=4)
+        results = _all(tell_pid, items, jobs=3)
     finally:
         stop.set()
         thread.join()
-    assert len(killed) == 6
+    assert len(killed) == 3
     assert all(_same(result, draw(seed)) for seed, result in enumerate(results))
 
 

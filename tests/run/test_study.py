@@ -63,7 +63,7 @@ def test_more_items_compute_the_new_ones_only(tmp_path):
 
 def test_any_number_of_processes_leaves_the_same_files(tmp_path):
     digests = set()
-    for jobs in (1, 2, 3):
+    for jobs in (1, 3):
         Study.open(tmp_path / str(jobs)).map(draw, range(5), jobs=jobs)
         digests.add(digest(tmp_path / str(jobs)))
     assert len(digests) == 1
