@@ -123,12 +123,12 @@ def _factory(name: object, where: str) -> Callable[..., nn.Module]:
     from learnt.train.nets import NETS
 
     known = {net.__name__: net for net in NETS}
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise InputError(
             where, found=f"the factory {printable(name)!r}", expected=f"one of {', '.join(sorted(known))}",
             remedy="A model of your own is opened as FILE.py:factory with --weights.",
         )  # fmt: skip
-    return known[str(name)]
+    return known[name]
 
 
 def _build(root: Path, name: str, entry: Any, replica: int | None) -> Any:

@@ -60,21 +60,23 @@ def convert(path: Path, size: int) -> dict[str, torch.Tensor]:
 
 
 def _run(path: Path, size: int, room: Path) -> int:
-    import safetensors
-    import torch
-
-    places = [str(Path(__file__).resolve().parents[2])]
-    places += [str(Path(str(package.__file__)).resolve().parents[1]) for package in (torch, safetensors)]
-    command = [sys.executable, "-I", "-c", _START, str(path), str(size), *dict.fromkeys(places)]
-    environment = {
-        "PATH": os.defpath, "HOME": str(room), "TMPDIR": str(room), "LC_ALL": "C.UTF-8",
-        "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
-    }  # fmt: skip
     if os.name != "posix":
         raise InputError(
             str(path), found="a .pt file on a system without process limits", expected="a .safetensors file here",
             remedy="Convert it on Linux or macOS, or where you trust it.",
         )  # fmt: skip
+    import safetensors
+    import torch
+
+    places = [str(Path(__file__).resolve().parents[2])]
+    places += [str(Path(str(package.__file__)).resolve().parents[1]) for package in (torch, safetensors)]
+    source = room / "source.pt"
+    source.symlink_to(path)  # torch chooses its reader by the suffix too; here the content has chosen already
+    command = [sys.executable, "-I", "-c", _START, str(source), str(size), *dict.fromkeys(places)]
+    environment = {
+        "PATH": os.defpath, "HOME": str(room), "TMPDIR": str(room), "LC_ALL": "C.UTF-8",
+        "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
+    }  # fmt: skip
     child = subprocess.Popen(  # noqa: S603
         command, cwd=room, env=environment, close_fds=True, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
