@@ -39,7 +39,7 @@ TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 
 def load(
-    name: str | os.PathLike[str] | torch.utils.data.Dataset[Any] | Examples,
+    name: str | os.PathLike[str] | torch.utils.data.Dataset[Any] | Examples | Any,
     *,
     root: str | os.PathLike[str] | None = None,
     split: str = "test",
@@ -53,7 +53,8 @@ def load(
 
     Args:
         name: one of `NAMES`; the path of a folder of images, a .npz, .csv or .tsv file (also gzipped tables); hf:NAME
-            for a set of the Hugging Face hub; or a torch `Dataset` or `Examples`. What has no official parts is split.
+            for a set of the Hugging Face hub; or what `learnt.core.examples.as_examples` takes: a torch `Dataset`,
+            `Examples`, (inputs, labels). What has no official parts is split.
         root: folder that holds the files of a named set; paths are relative to it.
         split: "train", "validation", "test" or "all".
         seed: of the parts that are not official.
@@ -72,7 +73,7 @@ def load(
         raise InputError("split", found=repr(split), expected=f"one of {', '.join(SPLITS)}")
     if limit is not None and limit < 1:
         raise InputError("limit", found=repr(limit), expected="at least 1, or None for everything")
-    if name == "shapes":
+    if isinstance(name, str) and name == "shapes":
         chosen = _generated(split, seed, options)
     else:
         chosen = part(_source(name, root, options), split, seed=seed, validation=validation, test=test)
@@ -89,11 +90,9 @@ def _generated(split: str, seed: int, options: dict[str, Any]) -> Examples:
 
 
 def _source(name: Any, root: Any, options: dict[str, Any]) -> Parts:
-    if isinstance(name, (Examples, torch.utils.data.Dataset)):
+    if not isinstance(name, (str, os.PathLike)):
         whole = as_examples(name)
         return _with(lambda: Parts(train=lambda: whole), "this data set", options)
-    if not isinstance(name, (str, os.PathLike)):
-        raise InputError("name", found=type(name).__name__, expected="a name, a path, a torch Dataset or Examples")
     text = os.fspath(name)
     if text == "digits":
         return _with(bundled.digits, text, options)
