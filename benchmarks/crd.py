@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import time
 from typing import Any
 
@@ -24,7 +25,7 @@ from torch.nn import functional as F
 
 BATCH, TEMPERATURE, DIM, MOMENTUM = 64, 0.07, 128, 0.5
 WARM_UP = 3
-TARGET = 4.0  # spec, check 22: at least this much faster
+TARGET = {"negatives": 32, "ratio": 4.0}  # spec, check 22: at least this much faster
 
 
 class Clock:
@@ -161,7 +162,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--negatives", type=int, nargs="+", default=[32, 4096])
     parser.add_argument("--json", default=str(Path(__file__).parent / "results" / "crd.json"))
+    parser.add_argument("--quick", action="store_true", help="8 steps, and nothing is written")
     given = parser.parse_args(argv)
+    given.steps = 8 if given.quick else given.steps
     torch.set_num_threads(1)
     rng = torch.Generator().manual_seed(0)
     images = torch.randn(given.examples, 1, 28, 28, generator=rng)
@@ -189,7 +192,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "prepare_once_s": prepared(images, labels),
-        "target_ratio": TARGET,
+        "target": TARGET,
         "rows": rows,
     }
     table = Table(title=f"CRD, one epoch of {given.examples:,} examples, one thread")
@@ -200,10 +203,16 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             str(row["negatives"]), f"{row['rival_epoch_s']:.1f}", f"{row['learnt_epoch_s']:.1f}", f"{row['ratio']:.1f}x"
         )
     Console().print(table)
-    Path(given.json).parent.mkdir(parents=True, exist_ok=True)
-    write_json(given.json, result)
+    if not given.quick:
+        Path(given.json).parent.mkdir(parents=True, exist_ok=True)
+        write_json(given.json, result)
     return result
 
 
+def met(result: dict[str, Any]) -> bool:
+    """Whether the ratio at the target's number of negatives is reached; True if that was not measured."""
+    return all(r["ratio"] >= TARGET["ratio"] for r in result["rows"] if r["negatives"] == TARGET["negatives"])
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(0 if met(main()) else 1)
