@@ -60,7 +60,7 @@ class Training:
         self.epoch_count = 0
         self.losses: list[torch.Tensor] = []
         self.validation: list[torch.Tensor] = []
-        self._window: list[torch.Tensor] = []
+        self._window: list[tuple[int, torch.Tensor]] = []
         self._everyone = torch.ones(n, dtype=torch.bool)
         self._rng: list[torch.Generator] = []
         self._length = 1 if self.stack.device.type == "cpu" else WINDOW
@@ -189,24 +189,23 @@ class Training:
     # -- NaN and infinity ------------------------------------------------------------------------------
 
     def _watch(self, losses: torch.Tensor) -> None:
-        self._window.append(losses)
+        self._window.append((self.step + 1, losses))
         if len(self._window) >= self._length:
             self._inspect()
 
     def _inspect(self) -> None:
         """Look at the losses since the last look; one number is fetched from the device."""
         window, self._window = self._window, []
-        if not window or math.isfinite(float(sum(w.sum() for w in window))):
+        if not window or math.isfinite(float(sum(losses.sum() for _, losses in window))):
             return
-        first = self.step + 1 - len(window) if self._length == 1 else self.step - len(window) + 1
-        for k, losses in enumerate(window):
+        for step, losses in window:
             bad = ~torch.isfinite(losses.cpu()) & self.active
             if not bool(bad.any()):
                 continue
-            broken = self._broken()
-            if self._length == 1 and bool((broken & bad).any()):  # the step before left NaN or infinity behind
-                raise self._diverged("gradients", self.step, broken & bad, "not finite")
-            raise self._diverged("loss", first + k, bad, f"{float(losses[int(bad.nonzero()[0])])}")
+            broken = self._broken() & bad
+            if self._length == 1 and bool(broken.any()):  # the step before left NaN or infinity behind
+                raise self._diverged("gradients", step - 1, broken, "not finite")
+            raise self._diverged("loss", step, bad, f"{float(losses[int(bad.nonzero()[0])])}")
 
     def _report(self, what: str, values: torch.Tensor) -> None:
         bad = ~torch.isfinite(values.cpu()) & self.active
@@ -214,8 +213,12 @@ class Training:
             raise self._diverged(what, self.step + 1, bad, "not finite")
 
     def _broken(self) -> torch.Tensor:
-        sums = [p.detach().flatten(1).sum(1) for p in self.stack.parameters.values()]
-        return ~torch.isfinite(torch.stack(sums).sum(0)).cpu()
+        """(N,) bool on the CPU: replicas whose parameters hold NaN or infinity."""
+        values = [p.detach().flatten(1) for p in self.stack.parameters.values()]
+        if math.isfinite(float(sum(v.sum() for v in values))):
+            return torch.zeros(self.stack.size, dtype=torch.bool)
+        # the sum of large finite numbers may be infinite: only now is the full look worth its time
+        return ~torch.stack([torch.isfinite(v).all(1) for v in values]).all(0).cpu()
 
     def _require_finite_parameters(self) -> None:
         broken = self._broken() & self.active

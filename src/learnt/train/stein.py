@@ -4,7 +4,7 @@
 
 The replicas become a deterministic sample of exp(-loss / T). For a quadratic loss, a Gaussian target, and the linear
 kernel, every fixed point that spans the space has the exact mean and covariance of the target (Liu & Wang,
-NeurIPS 2018) for any N > D. At T = 0 nothing repels and all replicas meet at the mode.
+NeurIPS 2018) for any N > D. At T = 0 nothing repels and all replicas drift to the mode.
 """
 
 from __future__ import annotations
