@@ -1,8 +1,8 @@
 """What does debiased CKA cost, in time and memory, beside the usual ways of computing it?
 
-Every row runs in a process of its own, which reports its wall time, the processor time of all its threads (the number to
-trust on a busy machine) and how far its peak memory rose above what the imports and the inputs had taken. Rivals, in
-float64 unless said:
+Every row runs in a process of its own, which reports its wall time, the processor time of all its threads (the number
+to trust on a busy machine) and how far its peak memory rose above what the imports and the inputs had taken. Rivals,
+in float64 unless said:
 
 * naive Gram: K = XX', L = YY', zero diagonals, then the three sums of the unbiased estimator on whole matrices;
 * trace(K @ L): the same with matrix products under the trace, as torch_cka 0.21 does (float32, like there);

@@ -8,8 +8,8 @@ For kernel matrices K, L of the same n examples, with K~, L~ their copies with z
 Both are functions of a few sums (`Terms`), and for linear kernels K = XX', L = YY' every sum is additive over
 examples: X'Y, X'1, k = diag K, X'l and so on. There are therefore two ways to the same numbers: the feature form,
 O(n p q), and the Gram form, O(n^2 (p + q)); `cross` takes the cheaper one. (A layer with more features than examples
-keeps its Gram matrix, which is then the smaller of the two.) Leaving out one group of examples subtracts the sums of that
-group, so the delete-a-group jackknife costs one pass over the data in either form.
+keeps its Gram matrix, which is then the smaller of the two.) Leaving out one group of examples subtracts the sums of
+that group, so the delete-a-group jackknife costs one pass over the data in either form.
 
 Differences from common code: sum(K*L) instead of trace(K@L), float64 throughout, features moved to zero mean and
 unit size first (HSIC_u ignores shifts; CKA ignores both), so that neither a large mean nor a tiny or huge scale
