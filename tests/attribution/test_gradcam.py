@@ -67,6 +67,49 @@ def test_a_layer_that_runs_twice_is_told_apart(images):
     assert gradcam(subject, images.inputs, images.labels).shape == (20, 10, 10)
 
 
+def test_only_the_part_after_the_layer_is_differentiated(net, images):
+    class NoGradient(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            raise RuntimeError("differentiated too far")
+
+    class Wall(nn.Module):
+        def forward(self, x):
+            return NoGradient.apply(x)
+
+    plain = net(1)
+    walled = nn.Sequential(plain[0], Wall(), *plain[1:])
+    one = gradcam(images.subject(plain, name="m"), images.inputs, images.labels)
+    assert gradcam(images.subject(walled, name="m"), images.inputs, images.labels) == pytest.approx(one)
+
+
+def test_a_layer_that_returns_several_things_is_taken_by_its_first(net, images):
+    class Pair(nn.Module):
+        def forward(self, x):
+            return x.relu(), "more"
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.pair, self.head = nn.Conv2d(2, 4, 3), Pair(), nn.Linear(4, 3)
+
+        def forward(self, x):
+            x, more = self.pair(self.conv(x))
+            return self.head(x.mean((2, 3))) + len(more)
+
+    model = Net()
+    subject = images.subject(model, name="m")
+    assert spatial_layer(subject) == "pair"
+    activations = model.conv(images.inputs).relu()
+    weights = model.head.weight[images.labels] / 64
+    expected = (weights[:, :, None, None] * activations).sum(1).relu().detach().numpy()
+    assert gradcam(subject, images.inputs, images.labels) == pytest.approx(expected, abs=1e-6)
+
+
 def test_an_in_place_layer_and_frozen_weights_change_nothing(net, images):
     plain, changed = net(2), net(2, frozen=True)
     changed[4] = nn.ReLU(inplace=True)

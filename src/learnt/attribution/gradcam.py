@@ -16,12 +16,14 @@ otherwise; ours is `relu_attributions=True`. The layer is the last one with a sp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
+from torch import nn
 
 from learnt.attribution._maps import SALT, Maps, empty_share, mean_maps, to_unit
 from learnt.attribution.similarity import cosine, resize
@@ -29,7 +31,7 @@ from learnt.core.errors import InputError, NonFiniteError, NotApplicable
 from learnt.core.examples import Examples
 from learnt.core.measure import Evidence, Facts, Measure, Reference, Undefined, mean
 from learnt.core.panels import Chart
-from learnt.core.subject import Subject, tap
+from learnt.core.subject import Subject
 
 
 def cam(activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
@@ -74,7 +76,7 @@ def spatial_layer(subject: Subject, layer: str | None = None) -> str:
 
 
 def gradcam(subject: Subject, inputs: torch.Tensor, classes: torch.Tensor, layer: str | None = None) -> np.ndarray:
-    """Grad-CAM maps, one backward pass a batch.
+    """Grad-CAM maps, one backward pass a batch, from the score to the layer and no further.
 
     Args:
         subject: the model; it is left as it was.
@@ -91,19 +93,18 @@ def gradcam(subject: Subject, inputs: torch.Tensor, classes: torch.Tensor, layer
     name = spatial_layer(subject, layer)
     module = subject.differentiable()
     maps, start = [], 0
-    with subject.evaluating(gradients=True) as model, tap(module, [name.split("#")[0]]) as outputs:
+    with subject.evaluating(gradients=True) as model, _leaf_at(module, name) as held:
         for batch in subject.batches(inputs):
-            leaf = batch.detach().clone().requires_grad_()  # a graph exists even if every weight is frozen
-            logits = model(leaf.clone())
+            logits = model(batch.detach().clone())
+            activations = held[0]
             chosen = classes[start : start + len(batch)].to(logits.device)
             start += len(batch)
             # A sum, not a mean: the gradient of one example must not depend on its batch.
             score = logits.gather(1, chosen[:, None]).sum()
-            activations = outputs[name]
-            (gradients,) = (
-                torch.autograd.grad(score, [activations], allow_unused=True) if score.requires_grad else (None,)
-            )
-            if gradients is None:
+            gradients = None
+            if score.requires_grad:
+                (gradients,) = torch.autograd.grad(score, [activations], allow_unused=True)
+            if gradients is None:  # the score does not depend on this layer
                 gradients = torch.zeros_like(activations)
             maps.append(cam(activations.detach().double(), gradients.double()).cpu())
     values = torch.cat(maps).numpy()
@@ -112,6 +113,40 @@ def gradcam(subject: Subject, inputs: torch.Tensor, classes: torch.Tensor, layer
             f"Grad-CAM of {subject.name} at {name}", found="NaN or infinite values", expected="finite gradients"
         )
     return values
+
+
+@contextmanager
+def _leaf_at(module: nn.Module, name: str) -> Iterator[list[torch.Tensor]]:
+    """Start the graph at the output of a layer: nothing before it is kept or differentiated.
+
+    The list holds that output of the latest pass. `name` may be ``layer#2``: its second run in a pass.
+    """
+    path, _, run = name.partition("#")
+    held: list[torch.Tensor] = []
+    runs = 0
+
+    def start(*_: Any) -> None:
+        nonlocal runs
+        runs = 0
+        held.clear()
+
+    def swap(_module: nn.Module, _inputs: Any, out: Any) -> Any:
+        nonlocal runs
+        runs += 1
+        if runs != int(run or 1):
+            return None
+        first = out[0] if isinstance(out, (tuple, list)) else out
+        held.append(first.detach().requires_grad_())
+        onward = held[0].clone()  # a following in-place layer may overwrite it
+        return (onward, *out[1:]) if isinstance(out, (tuple, list)) else onward
+
+    handles = [module.register_forward_pre_hook(start)]
+    try:
+        handles.append(dict(module.named_modules())[path].register_forward_hook(swap))
+        yield held
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def cam_maps(subject: Subject, *, layer: str | None, max_examples: int | None) -> Maps:

@@ -229,7 +229,8 @@ def calibrate_eps(
     *,
     target: float = 0.85,
     tolerance: float = 0.03,
-    tries: int = 12,
+    largest: float = 0.5,
+    tries: int = 10,
 ) -> tuple[float, float]:
     """The radius at which an attack fools the model on a given share of examples, by bisection.
 
@@ -239,6 +240,7 @@ def calibrate_eps(
         attack: the attack; its eps is replaced.
         target: wanted share of fooled examples.
         tolerance: how far from it the result may be.
+        largest: no radius beyond this share of the range of the data is tried.
         tries: largest number of attacks made.
 
     Returns:
@@ -249,9 +251,9 @@ def calibrate_eps(
             "target", found=f"{target} +- {tolerance}", expected="a share above 0 and a positive tolerance"
         )
     low, high = bounds(subject)
-    # Trial radii are dyadic fractions of the range of the data: double until enough are fooled, then bisect.
-    top = high - low
-    small, large, eps = 0.0, None, top / 16
+    # Double until enough are fooled, then bisect.
+    top = largest * (high - low)
+    small, large, eps = 0.0, None, top / 8
     seen: list[tuple[float, float, float]] = []
     for _ in range(tries):
         trial = replace(attack, eps=eps)

@@ -9,9 +9,10 @@ so a model's rate on its own adversaries is 1. Details give the two stricter rea
 answer is wrong, and the target gives the same wrong answer as the source.
 
 Where we differ. The paper's eps is not published; None finds the eps that fools the source on 85 +- 3 % of the images
-and reports it. If no image fools the source (as at eps = 0) the rate does not exist: `Undefined`, not 0/0. The reverse
-direction (made on B, tried on A) is a question of its own. In the direction a->b the images are made once and serve B
-and every control; the control takes the place of the paper's independent network.
+and reports it (the nearest, if none up to half the range of the inputs does). If no image fools the source (as at
+eps = 0) the rate does not exist: `Undefined`, not 0/0. The reverse direction (made on B, tried on A) is a question of
+its own. In the direction a->b the images are made once and serve B and every control; the control takes the place of
+the paper's independent network.
 """
 
 from __future__ import annotations
