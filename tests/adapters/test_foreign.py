@@ -26,8 +26,8 @@ def _shim() -> None:
 
 
 def imported(name: str) -> Any:
+    _shim()  # before anything imports torchvision
     pytest.importorskip(name, reason=f"{name} is an extra that is not installed here")
-    _shim()
     return importlib.import_module(name)
 
 
