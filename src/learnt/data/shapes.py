@@ -13,7 +13,7 @@ model ("where does it look", "does it see shape or texture", "does colour matter
 * `conflict` pairs the outline of one class with the tied texture of another (Geirhos et al. 2019, arXiv 1811.12231).
 
 Image i depends on (seed, i) and the options, and not on n. Measured, 4,000 training images, 12 to 20 epochs: a strided
-network of three convolutions reaches 90 to 92 %, one with batch normalisation 92 to 94 %; on the shifts the former has
+network of three convolutions reaches 90 to 92 %, one with batch normalisation about 92 %; on the shifts the former has
 about 57 (recoloured), 91 (retextured), 69 (noise), 85 (blur), 60 (background), 27 % (sketch). With texture and colour
 tied (`correlation=1`), it follows appearance on 59 % of the conflict images and shape on 18 %; untied 1 % and 92 %.
 """
