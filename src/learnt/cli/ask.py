@@ -36,7 +36,7 @@ def compare(
     outputs: Literal["auto", "logits", "probabilities"] = "auto",
     device: str | None = None,
     batch_size: int = 256,
-    json: Path | None = None,
+    json: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
     html: Path | None = None,
     overwrite: bool = False,
     fail_if: tuple[str, ...] = (),
@@ -170,7 +170,10 @@ def _labels(a: str, b: str, control: tuple[str, ...]) -> tuple[str, str, str]:
 
 
 def _short(spec: str) -> str:
-    return spec.rpartition("#")[2] if spec.startswith("run:") and "#" in spec else spec
+    if spec.startswith("run:"):
+        return spec.rpartition("#")[2] if "#" in spec else spec
+    file, _, factory = spec.rpartition(":")
+    return f"{Path(file).name}:{factory}" if file.endswith(".py") else spec
 
 
 def _chosen(names: tuple[str, ...]) -> list[Any] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -47,6 +48,8 @@ app = cyclopts.App(
     help_epilogue=EPILOGUE,
     help_format="plaintext",
     version_format="plaintext",
+    default_parameter=cyclopts.Parameter(negative=()),
+    suppress_keyboard_interrupt=False,
 )
 for command in (demo, compare, show, measures, convert):
     app.command(command)
@@ -73,27 +76,24 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
     except cyclopts.CycloptsError as error:
         return _say(f"{_one_line(error)} See learnt --help.", 2)
     except LearntError as error:
-        if debug:
-            raise
-        return _say(str(error), error.exit_code)
+        return _say(str(error), error.exit_code, debug=debug)
     except KeyboardInterrupt:
-        if debug:
-            raise
-        return _say("interrupted; run the same command again to go on", 4)
+        return _say("interrupted; run the same command again to go on", 4, debug=debug)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the interpreter's last flush is silent
         return 0
     except Exception as error:
-        if debug:
-            raise
-        return _say(f"internal error: {type(error).__name__}: {error}\nRun again with --debug for a traceback.", 70)
+        hint = "" if debug else "\nRun again with --debug for a traceback."
+        return _say(f"internal error: {type(error).__name__}: {error}{hint}", 70, debug=debug)
 
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _say(text: str, code: int) -> int:
+def _say(text: str, code: int, *, debug: bool = False) -> int:
+    if debug:
+        traceback.print_exc()
     clean = "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
     print(f"learnt: {clean}", file=sys.stderr)
     return code

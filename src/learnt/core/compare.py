@@ -19,8 +19,8 @@ from learnt.core.matrix import ComparisonMatrix
 from learnt.core.measure import Measure
 from learnt.core.statistics import Resampler
 from learnt.core.subject import Subject
-from learnt.train.progress import Progress, progress
 from learnt.core.version import provenance
+from learnt.train.progress import Progress, progress
 
 
 def compare(

@@ -230,7 +230,7 @@ class Comparison:
 
     def to_json(self, path: str | Path | None = None) -> str:
         """The comparison as JSON text; written to `path` (atomically) if one is given."""
-        text = json.dumps(self.to_dict(), allow_nan=False, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        text = json.dumps(self.to_dict(), allow_nan=False, sort_keys=True, ensure_ascii=False) + "\n"
         if path is not None:
             from learnt.io.atomic import write_text
 
