@@ -5,12 +5,13 @@ import xml.etree.ElementTree as ET
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
 from learnt.core.estimate import Estimate
 from learnt.core.matrix import ComparisonMatrix
 from learnt.core.panels import Chart
 from learnt.report import charts, drawings
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 KINDS = ("agreement", "accuracy", "kl", "ece", "localisation", "starc", "nothing", "ceiling", "invariance[blur]")
 

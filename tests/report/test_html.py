@@ -2,9 +2,12 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+from learnt.core.comparison import Comparison, Side
 from learnt.core.errors import InputError, StorageError
 from learnt.report import html
 
@@ -100,7 +103,7 @@ def test_the_first_screen_says_what_was_learnt(make):
     assert (
         first
         < text.index("KL students matched teacher on 94.1 % of examples [93.1, 95.1]")
-        < text.index("All answers on")
+        < text.index("All answers: digits")
     )
 
 
@@ -201,6 +204,13 @@ def test_two_comparisons_share_a_page_without_sharing_anchors(make):
     assert "".join(page.text).count("What did KL students learn from teacher?") == 2  # title and heading
 
 
+def test_comparisons_on_the_same_data_are_told_apart_by_their_sides(make):
+    other = make.comparison(b=Side(label="Hint students", replicas=5))
+    text = " ".join("".join(Page(html.page([make.comparison(), other])).text).split())
+    assert "All answers: Hint students and teacher on digits" in text
+    assert "What was learnt from what?" in text
+
+
 def test_a_report_of_nothing_is_an_error(tmp_path):
     with pytest.raises(InputError, match="at least one"):
         html.write([], tmp_path / "r.html")
@@ -254,6 +264,24 @@ def test_two_comparisons_of_the_size_of_the_demo_are_below_three_megabytes(make,
     c = make.comparison(answers, gallery=cards)
     size = html.write([c, c], tmp_path / "r.html").stat().st_size
     assert size < 3_000_000
+
+
+def test_results_of_schema_one_read_and_render_forever():
+    path = Path(__file__).parents[1] / "golden" / "comparison-1.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    assert data["schema"] == "learnt.comparison/1"
+    kept = Comparison.from_dict(data)
+    assert json.loads(kept.to_json()) == data
+    check_inert(html.page([kept]))
+
+
+def test_the_documentation_names_every_field_of_the_format(make):
+    text = (Path(__file__).parents[2] / "docs" / "json-schema.md").read_text(encoding="utf-8")
+    data = make.comparison().to_dict()
+    fields = {*data, *data["data"], *data["a"], *data["answers"][0], *data["answers"][0]["value"]}
+    fields |= {*data["answers"][0]["chart"], *data["gallery"][0], *data["gallery"][0]["image"]}
+    missing = [field for field in sorted(fields) if f"`{field}`" not in text]
+    assert missing == []
 
 
 def test_variants_get_one_card_with_what_sets_them_apart():

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from learnt.core.estimate import Estimate
 from learnt.report.numbers import MISSING, Scale, difference_scale, probability, scale_of, transfer_text
 

@@ -3,8 +3,9 @@ import io
 
 import numpy as np
 import pytest
-from learnt.report import pictures
 from PIL import Image
+
+from learnt.report import pictures
 
 
 def decoded(uri: str) -> np.ndarray:
@@ -41,7 +42,7 @@ def test_a_map_of_another_size_than_its_image_fits():
 
 
 def test_undefined_weights_are_dark_not_an_error():
-    assert decoded(pictures.look_uri(None, np.full((3, 3), np.nan))).max() < 40
+    assert decoded(pictures.look_uri(None, np.full((3, 3), np.nan))).max() < 90
 
 
 def test_equal_pixels_give_equal_bytes():

@@ -1,4 +1,5 @@
 import pytest
+
 from learnt.core.comparison import Side
 from learnt.core.estimate import Estimate
 from learnt.core.panels import Chart

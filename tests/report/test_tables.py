@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from learnt.core.errors import MissingExtra
 from learnt.core.estimate import Estimate
 from learnt.core.matrix import ComparisonMatrix

@@ -2,9 +2,10 @@ import io
 import re
 
 import pytest
-from learnt.report.terminal import WIDTH, table, to_text
 from rich.cells import cell_len
 from rich.console import Console
+
+from learnt.report.terminal import WIDTH, table, to_text
 
 
 def shown(comparison, *, colour: bool) -> str:

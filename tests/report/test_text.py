@@ -1,5 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
+
 from learnt.report.text import counted, listed, neutral
 
 

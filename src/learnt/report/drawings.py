@@ -109,7 +109,7 @@ def _image(chart: Chart, matrix: np.ndarray, low: float, high: float, *, title: 
         "svg", _cells(matrix, low, high), x="0", y="0", width="100%", height=160,
         viewBox=f"0 0 {columns} {rows}", preserveAspectRatio="xMinYMin meet",
     )  # fmt: skip
-    return drawing(184, body + _key(low, high, 168), title=title, alt=chart.alt)
+    return drawing(184, body + _key(low, high, 168, 8), title=title, alt=chart.alt)
 
 
 def _cells(matrix: np.ndarray, low: float, high: float) -> str:
@@ -141,21 +141,21 @@ def _cell_text(value: float, low: float, high: float) -> str:
     return f"{value:.3g}"
 
 
-def _key(low: float, high: float, y: float) -> str:
-    """The colour scale: five steps between its ends, at the right."""
+def _key(low: float, high: float, y: float, x: float = 77.5) -> str:
+    """The colour scale: five steps between its ends, from x percent on."""
     signed = low < 0 < high
-    parts = [label(f"{low:.3g}", 76, y + 9, anchor="end", size=11, faint=True)]
+    parts = [label(f"{low:.3g}", x - 1.5, y + 9, anchor="end", size=11, faint=True)]
     for k in range(5):
         value = low + (high - low) * k / 4
         part = abs(value) / max(abs(low), abs(high)) if signed else k / 4
         colour = palette.COLD if signed and value < 0 else palette.HEAT
         parts.append(
             element(
-                "rect", x=pct(77.5 + 3 * k), y=y, width="3%", height=10, fill=colour, fill_opacity=short(0.8 * part),
+                "rect", x=pct(x + 3 * k), y=y, width="3%", height=10, fill=colour, fill_opacity=short(0.8 * part),
                 stroke="currentColor", stroke_opacity="0.25", stroke_width=0.5,
             )
         )  # fmt: skip
-    return "".join(parts) + label(f"{high:.3g}", 94, y + 9, size=11, faint=True)
+    return "".join(parts) + label(f"{high:.3g}", x + 16.5, y + 9, size=11, faint=True)
 
 
 def bars(chart: Chart, names: Sequence[str], looks: Sequence[Sequence[Ink]], *, title: str) -> str:

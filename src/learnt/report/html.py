@@ -53,7 +53,8 @@ def page(comparisons: Sequence[Comparison], *, title: str | None = None) -> str:
     """The text of the HTML file; equal comparisons give equal text."""
     if not comparisons:
         raise InputError("comparisons", found="none", expected="at least one")
-    sections = [section(comparison, f"c{i}") for i, comparison in enumerate(comparisons)]
+    sides = len({comparison.data for comparison in comparisons}) < len(comparisons)
+    sections = [section(comparison, f"c{i}", sides=sides) for i, comparison in enumerate(comparisons)]
     heading = _heading(sections) if title is None else say(title)
     css = _css()
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()

@@ -39,8 +39,8 @@ def look_uri(image: np.ndarray | None, weights: np.ndarray) -> str:
     place = (codes // _SHADES) / (_LEVELS - 1) * (len(_RAMP) - 1)
     low = np.minimum(np.floor(place).astype(int), len(_RAMP) - 2)
     colour = _RAMP[low] + (place - low)[:, None] * (_RAMP[low + 1] - _RAMP[low])
-    dim = 0.4 + 0.6 * (codes % _SHADES) / (_SHADES - 1)
-    palette = np.round(colour * dim[:, None]).astype(np.uint8)
+    shade = ((codes % _SHADES) / (_SHADES - 1))[:, None]
+    palette = np.round(np.minimum(colour * (0.65 + 0.35 * shade) + 50 * shade, 255)).astype(np.uint8)
     return _uri(png(index.reshape(weights.shape).astype(np.uint8), palette))
 
 

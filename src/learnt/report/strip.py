@@ -57,7 +57,7 @@ def limits(answers: Sequence[Answer], comparison: Comparison) -> tuple[float, fl
 
 def axis_title(answer: Answer, scale: Scale) -> str:
     """The unit along the axis: percent for shares."""
-    return f"%{scale.phrase}" if scale.suffix == " %" else answer.unit
+    return answer.unit.replace("share", "%", 1) if scale.suffix == " %" else answer.unit
 
 
 def strip(answers: Sequence[Answer], comparison: Comparison, *, titles: Sequence[str] = ()) -> str:

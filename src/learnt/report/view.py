@@ -11,7 +11,7 @@ from learnt.core.comparison import Answer, Comparison
 from learnt.report import palette, sentences
 from learnt.report._svg import element, line, pct
 from learnt.report.numbers import MISSING, TRANSFER, scale_of
-from learnt.report.sentences import Finding, Sentence, Summary
+from learnt.report.sentences import Finding, Sentence, Summary, say
 from learnt.report.view_card import MARKS, Question, question, written
 from learnt.report.view_gallery import Gallery, galleries
 
@@ -38,6 +38,7 @@ class Section:
 
     id: str
     title: Sentence
+    label: Sentence
     setting: Sentence
     data: str
     a: str
@@ -53,8 +54,11 @@ class Section:
     provenance: tuple[tuple[str, str], ...]
 
 
-def section(comparison: Comparison, id: str, *, full: bool = True) -> Section:
-    """What a page shows of one comparison; `id` makes its anchors unique; cards and gallery only if `full`."""
+def section(comparison: Comparison, id: str, *, full: bool = True, sides: bool = False) -> Section:
+    """What a page shows of one comparison; `id` makes its anchors unique; cards and gallery only if `full`.
+
+    `sides`: say in headings who is compared, because the data alone does not tell this section from another.
+    """
     groups: dict[str, list[Answer]] = {}
     for answer in comparison.answers:
         groups.setdefault(answer.group, []).append(answer)
@@ -66,6 +70,7 @@ def section(comparison: Comparison, id: str, *, full: bool = True) -> Section:
     return Section(
         id=id,
         title=sentences.title(comparison),
+        label=_label(comparison, sides=sides),
         setting=sentences.setting(comparison),
         data=comparison.data,
         a=comparison.a.label,
@@ -80,6 +85,13 @@ def section(comparison: Comparison, id: str, *, full: bool = True) -> Section:
         galleries=tuple(galleries(comparison)) if full else (),
         provenance=tuple((key, written(value)) for key, value in sorted(comparison.provenance.items())),
     )
+
+
+def _label(comparison: Comparison, *, sides: bool) -> Sentence:
+    data = sentences.name(comparison.data)
+    if not sides:
+        return say(data)
+    return say(sentences.name(comparison.b.label), " and ", sentences.name(comparison.a.label), " on ", data)
 
 
 def _line(answer: Answer, comparison: Comparison, target: str) -> Line:

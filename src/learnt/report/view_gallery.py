@@ -61,17 +61,23 @@ def _gallery_words(kind: str, comparison: Comparison) -> tuple[Sentence, Sentenc
         )
     if kind == "follows_mistake":
         unlike = ["; most of ", control, " do not"] if control else []
-        return say("Mistakes that were passed on"), say(a, " is wrong, and ", b, " repeat its answer", *unlike, ".")
-    if kind == "shared_mistake":
-        return say("Mistakes that all make"), say(
-            "All give the same wrong answer: the example misleads, nobody taught it."
+        return say("Mistakes that were passed on"), say(
+            "Here ", a, " is wrong, and ", b, " repeat its answer", *unlike, "."
         )
+    if kind == "shared_mistake":
+        return say("Mistakes that all make"), say("All give the same wrong answer: the example itself misleads.")
     return say(kind), say()
 
 
 def _ordered(sides: Iterable[str], order: Sequence[str]) -> list[str]:
     """A, b, control, then the rest by name: the order does not depend on how the comparison was stored."""
     return sorted(sides, key=lambda side: (order.index(side) if side in order else len(order), side))
+
+
+def _look(card: Card, side: str) -> str:
+    """Where a side looks, as an image; empty where nothing speaks for the answer."""
+    weights = card.looks[side]
+    return pictures.look_uri(card.image, weights) if weights.max(initial=0.0) > 0 else ""
 
 
 def _picture(card: Card, order: Sequence[str]) -> Picture:
@@ -86,7 +92,7 @@ def _picture(card: Card, order: Sequence[str]) -> Picture:
         label=card.label,
         image="" if card.image is None else pictures.data_uri(card.image),
         values=card.values,
-        looks=tuple((side, pictures.look_uri(card.image, card.looks[side])) for side in _ordered(card.looks, order)),
+        looks=tuple((side, _look(card, side)) for side in _ordered(card.looks, order)),
         says=says,
         agree=tuple(
             (side, f"{100 * share:.0f} %") for side in _ordered(card.agree, order) for share in [card.agree[side]]
