@@ -41,7 +41,7 @@ docs: $(VENV)/.installed-dev
 
 clean:
 	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .hypothesis
-	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # The first Python >= 3.11 on PATH that can make environments. A name may be a stub (pyenv), so each is tried.
 $(BIN)/python:

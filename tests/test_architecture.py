@@ -32,10 +32,8 @@ BACK = {
 DOORS = {
     ("report.html", "read_text"): "the style sheet inside the package itself",
     ("testing.malicious", "open"): "hostile archives are built in memory; io opens nothing hostile for us",
-    (
-        "adapters.torchvision",
-        "TemporaryDirectory",
-    ): "torchvision downloads its own weights, into a folder that vanishes",
+    ("adapters.torchvision", "TemporaryDirectory"): "torchvision downloads into it, and it vanishes",
+    ("cli.main", "open"): "the null device, to end quietly when the reader of a pipe has gone",
 }
 READERS = {  # removing is not here: it opens nothing
     "read_text", "read_bytes", "write_text", "write_bytes", "savefig", "tofile", "loadtxt", "savetxt", "genfromtxt", "fromfile", "memmap",
@@ -295,13 +293,17 @@ def _undocumented(module: ast.Module) -> Iterator[str]:
     if module.body and ast.get_docstring(module) is None:
         yield "the module"
 
+    def is_stub(node: ast.stmt) -> bool:  # `...` in a Protocol: the class says what it is for
+        last = getattr(node, "body", [None])[-1]
+        return isinstance(last, ast.Expr) and getattr(last.value, "value", None) is Ellipsis
+
     def public(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
         for node in body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith(
                 "_"
             ):
                 overload = any("overload" in dotted(d) for d in node.decorator_list)
-                if ast.get_docstring(node) is None and not overload:
+                if ast.get_docstring(node) is None and not overload and not is_stub(node):
                     yield f"line {node.lineno}: {prefix}{node.name}"
                 if isinstance(node, ast.ClassDef):
                     yield from public(node.body, f"{node.name}.")
@@ -319,6 +321,9 @@ def test_everything_public_says_what_it_is_for(path):
         found for found in _undocumented(tree(path)) if found.rpartition(".")[2] not in INTERFACE or "." not in found
     ]
     assert not missing
+
+
+REGISTERS = {"cli.main": "lists its commands on an object of its own, which is how the command line is described"}
 
 
 def _effects(module: ast.Module) -> Iterator[int]:
@@ -345,4 +350,5 @@ def _effects(module: ast.Module) -> Iterator[int]:
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_importing_a_module_only_defines_names(path):
-    assert list(_effects(tree(path))) == []
+    if name_of(path) not in REGISTERS:
+        assert list(_effects(tree(path))) == []
