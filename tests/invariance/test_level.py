@@ -113,7 +113,7 @@ def test_answers_under_a_transform_are_asked_once_for_both_questions(data):
 
 def test_questions_name_the_transform(data):
     assert (
-        InvarianceLevel(transform=GaussianNoise()).question == "How often does it keep its answer under gaussian noise?"
+        InvarianceLevel(transform=GaussianNoise()).question == "How often does it keep its answer under Gaussian noise?"
     )
     assert len({m.name for m in InvarianceLevel().variants(data)}) == 4
 

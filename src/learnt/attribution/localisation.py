@@ -94,7 +94,7 @@ class Localisation(Measure[Subject, Examples]):
     facts: ClassVar[Facts] = Facts(
         name="localisation",
         family="attribution",
-        question="Do both look at the object itself?",
+        question="Does it look at the object itself?",
         unit="share of attribution",
         data=Examples,
         low=0.0,

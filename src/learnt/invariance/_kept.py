@@ -28,7 +28,12 @@ OJHA = Reference(
 )
 
 
-_NOUNS = {"rotate": "rotation", "translate": "translation", "crop-resize": "cropping"}
+_NOUNS = {
+    "gaussian noise": "Gaussian noise",
+    "rotate": "rotation",
+    "translate": "translation",
+    "crop-resize": "cropping",
+}
 
 
 @dataclass(frozen=True, eq=False)
