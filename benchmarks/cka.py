@@ -32,7 +32,8 @@ import torch
 
 from learnt.similarity.cka import linear_cka
 from learnt.similarity.grid import cka_grid, layers_of, nguyen_minibatch_grid
-from learnt.similarity.hsic import cka_of, linear_kernel
+from learnt.similarity.hsic import cka_of
+from learnt.similarity.linear import linear_kernel
 
 BATCH = 256
 

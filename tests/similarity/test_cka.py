@@ -15,7 +15,8 @@ from learnt.core.errors import InputError, NonFiniteError, NotApplicable, ShapeE
 from learnt.core.examples import Examples
 from learnt.core.measure import Groups, Undefined
 from learnt.similarity.cka import CKA, jackknife_groups, linear_cka
-from learnt.similarity.hsic import cka_of, linear_kernel
+from learnt.similarity.hsic import cka_of
+from learnt.similarity.linear import linear_kernel
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "cka.json").read_text())
 X, Y = (torch.tensor(GOLDEN[k], dtype=torch.float64) for k in "XY")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from learnt.core.errors import InputError, NonFiniteError, ShapeError
 from learnt.similarity import hsic
+from learnt.similarity.linear import linear_kernel
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "cka.json").read_text())
 X, Y = (torch.tensor(GOLDEN[k], dtype=torch.float64) for k in "XY")
@@ -66,14 +67,14 @@ def test_the_unbiased_estimator_is_the_mean_over_all_quadruples():
 def test_feature_form_equals_gram_form_with_every_group_left_out(n, p, q, groups, seed):
     x, y = sample(n, p, q, seed)
     keys = np.random.default_rng(seed).integers(0, 2**63, n).astype(np.uint64)
-    a, b = (hsic.linear_kernel(v, keys=keys, groups=groups) for v in (x, y))
+    a, b = (linear_kernel(v, keys=keys, groups=groups) for v in (x, y))
     features, gram = hsic._feature_terms(a, b), hsic._gram_terms(a, b)
     for name in hsic.Terms.__dataclass_fields__:
         np.testing.assert_allclose(getattr(features, name), getattr(gram, name), rtol=1e-9, atol=1e-9)
 
 
 def test_blocks_of_columns_change_nothing(monkeypatch):
-    a, b = (hsic.linear_kernel(v, keys=np.arange(60, dtype=np.uint64), groups=5) for v in sample(60, 11, 7))
+    a, b = (linear_kernel(v, keys=np.arange(60, dtype=np.uint64), groups=5) for v in sample(60, 11, 7))
     whole, rows = hsic._feature_terms(a, b).unbiased, hsic._gram_terms(a, b).unbiased
     monkeypatch.setattr(hsic, "BLOCK", 1)
     np.testing.assert_allclose(hsic._feature_terms(a, b).unbiased, whole, rtol=1e-12)
@@ -85,40 +86,23 @@ def test_blocks_of_columns_change_nothing(monkeypatch):
 def test_jackknife_values_are_those_of_the_data_without_each_group(p, q, debiased):
     x, y = sample(57, p, q)
     keys = np.random.default_rng(3).permutation(57).astype(np.uint64)
-    a, b = (hsic.linear_kernel(v, keys=keys, groups=7) for v in (x, y))
+    a, b = (linear_kernel(v, keys=keys, groups=7) for v in (x, y))
     left_out = hsic.cka_of(a, b, debiased=debiased)[1:]
     group = keys.astype(int) % 7  # the keys are a permutation of 0..56, so the rank of a key is the key
     for j in range(7):
-        rest = [hsic.linear_kernel(v[group != j]) for v in (x, y)]
+        rest = [linear_kernel(v[group != j]) for v in (x, y)]
         assert left_out[j] == pytest.approx(hsic.cka_of(*rest, debiased=debiased)[0], abs=1e-12)
 
 
-def test_groups_follow_keys_and_not_positions():
-    keys = np.array([50, 10, 40, 30, 20], dtype=np.uint64)
-    order = hsic.group_order(keys, 2)
-    assert keys[order].tolist() == [10, 30, 50, 20, 40]
-    assert hsic.group_bounds(5, 2).tolist() == [0, 3, 5]
-
-
-@pytest.mark.parametrize("shift", [0.0, 1e6])
-@pytest.mark.parametrize("scale", [1e-20, 1.0, 1e20])
-def test_neither_a_large_mean_nor_an_extreme_scale_loses_digits(scale, shift):
-    x, y = sample(40, 5, 5)
-    reference = hsic.cka_of(hsic.linear_kernel(x), hsic.linear_kernel(y))[0]
-    moved = hsic.cka_of(hsic.linear_kernel((x + shift) * scale), hsic.linear_kernel(y))[0]
-    assert moved == pytest.approx(reference, abs=1e-9 if shift else 1e-14)
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 200, 701])
+def test_products_from_the_upper_triangle_are_the_whole_products(n):
+    x, _ = sample(n, 5, 2)
+    torch.testing.assert_close(hsic._self_products(x), x @ x.T, rtol=1e-13, atol=1e-13)
 
 
 def test_a_shift_of_either_side_leaves_the_unbiased_estimate_unchanged():
     x, y = sample(30, 4, 4)
     assert hsic.hsic_unbiased(x + 7, y - 3) == pytest.approx(hsic.hsic_unbiased(x, y), rel=1e-11)
-
-
-def test_inputs_are_left_as_they_were():
-    x, _ = sample(20, 3, 3)
-    before = x.clone()
-    hsic.linear_kernel(x)
-    assert torch.equal(x, before)
 
 
 def test_bad_input_is_an_error_that_names_it():
@@ -131,6 +115,6 @@ def test_bad_input_is_an_error_that_names_it():
         hsic.hsic_unbiased(x[:, 0], y)
     y[4, 1] = torch.nan
     with pytest.raises(NonFiniteError, match=r"first at index \(4, 1\)"):
-        hsic.linear_kernel(y)
+        linear_kernel(y)
     with pytest.raises(ShapeError, match="same examples"):
-        hsic.cross(hsic.linear_kernel(x), hsic.linear_kernel(x[:8]))
+        hsic.cross(linear_kernel(x), linear_kernel(x[:8]))

@@ -25,7 +25,8 @@ from learnt.core.measure import Evidence, Facts, Groups, Measure, Reference, Und
 from learnt.core.panels import Chart
 from learnt.core.subject import Subject
 from learnt.similarity.grid import Layers, cka_grid, evenly, grid_chart, layers_of
-from learnt.similarity.hsic import Kernel, check_pair, cka_of, linear_kernel
+from learnt.similarity.hsic import Kernel, check_pair, cka_of
+from learnt.similarity.linear import linear_kernel
 
 GROUPS = 20
 

@@ -21,7 +21,8 @@ import torch
 
 from learnt.core.errors import InputError, ShapeError
 from learnt.core.panels import Chart
-from learnt.similarity.hsic import BLOCK, Kernel, linear_kernel
+from learnt.similarity.hsic import BLOCK, Kernel
+from learnt.similarity.linear import linear_kernel
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -19,7 +19,7 @@ loses digits.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -103,7 +103,7 @@ class Kernel:
             return self.gram_
         if self.features is None:
             raise InputError("kernel", found="neither features nor a Gram matrix", expected="one of the two")
-        return self.features @ self.features.T
+        return _self_products(self.features)
 
     @property
     def width(self) -> int:
@@ -125,22 +125,24 @@ class Kernel:
         return len(self.diagonal)
 
 
+def _self_products(x: torch.Tensor) -> torch.Tensor:
+    """(n, n) XX' from its upper triangle, in blocks of rows: little more than half the work of the whole product."""
+    n = len(x)
+    out = x.new_empty((n, n))
+    height = max(64, -(-n // 8))
+    for top in range(0, n, height):
+        rows = slice(top, top + height)
+        torch.mm(x[rows], x[top:].T, out=out[rows, top:])
+        out[top + height :, rows] = out[rows, top + height :].T
+    return out
+
+
 def group_bounds(n: int, groups: int) -> np.ndarray:
     """(g + 1,) row limits of the groups {rank modulo g} once rows are sorted by group; [n] for g = 0."""
     if groups == 0:
         return np.array([n])
     sizes = np.full(groups, n // groups) + (np.arange(groups) < n % groups)
     return np.concatenate([[0], np.cumsum(sizes)])
-
-
-def group_order(keys: np.ndarray, groups: int) -> np.ndarray:
-    """(n,) positions of the examples sorted by group (rank of the key modulo `groups`), then by rank.
-
-    The order depends on the keys only, so it brings the same examples into the same rows whatever the order of
-    the data; examples with equal keys are equal examples.
-    """
-    ranked = np.argsort(keys, kind="stable")
-    return np.concatenate([ranked[j::groups] for j in range(groups)]) if groups else ranked
 
 
 def check_pair(x: torch.Tensor, y: torch.Tensor, *, least: int = 4) -> None:
@@ -159,56 +161,6 @@ def check_pair(x: torch.Tensor, y: torch.Tensor, *, least: int = 4) -> None:
         )
 
 
-def centred(x: torch.Tensor, name: str = "x") -> tuple[torch.Tensor, float]:
-    """(n, p) float64 copy of `x` with zero mean and largest absolute value 1, and its scale, 0 for a constant layer.
-
-    Raises:
-        NonFiniteError: if `x` holds NaN or infinity.
-    """
-    check_finite(x, name)
-    resolution = torch.finfo(x.dtype if x.is_floating_point() else torch.float64).eps
-    largest = float(x.abs().max())
-    values = x.detach().to(torch.float64, copy=True)
-    values -= values[0].clone()  # exactly zero for a constant layer, which a subtracted mean would not be
-    values -= values.mean(0)
-    spread = float(values.abs().max())
-    if spread <= 8 * resolution * largest:
-        return values.zero_(), 0.0
-    return values.div_(spread), spread
-
-
-def linear_kernel(x: torch.Tensor, *, keys: np.ndarray | None = None, groups: int = 0, name: str = "x") -> Kernel:
-    """The linear kernel of features (n, p), with `groups` jackknife groups by key (n,) uint64.
-
-    Raises:
-        ShapeError, NonFiniteError: on a wrong shape, NaN or infinity.
-    """
-    if x.ndim != 2 or x.shape[1] == 0:
-        raise ShapeError(name, found=f"shape {tuple(x.shape)}", expected="(examples, features)")
-    if keys is not None:
-        x = x[torch.from_numpy(group_order(keys, groups))]
-    values, scale = centred(x, name)
-    kernel = Kernel(
-        features=values,
-        gram_=None,
-        diagonal=values.square().sum(1),
-        bounds=group_bounds(len(values), groups),
-        scale=scale,
-        reason="" if scale else "layer constant: it gives every example the same features",
-    )
-    return with_reason(kernel) if scale else kernel
-
-
-def with_reason(kernel: Kernel) -> Kernel:
-    """`kernel` with `reason` filled in if fewer than two examples vary, so that its HSIC with itself is zero."""
-    if len(kernel) < 4:
-        return kernel
-    own = kernel.own
-    if own.unbiased[0] > 1e-12 * own.product[0] / own.n[0] ** 2:
-        return kernel
-    return replace(kernel, reason="layer constant: at most one example differs from the others")
-
-
 def cross(a: Kernel, b: Kernel) -> Terms:
     """The terms of two layers: of all examples first, then without each group in turn.
 
@@ -217,19 +169,42 @@ def cross(a: Kernel, b: Kernel) -> Terms:
     """
     if len(a) != len(b) or len(a.bounds) != len(b.bounds):
         raise ShapeError("b", found=f"{len(b)} examples", expected=f"{len(a)}, the same examples as a")
+    by_features = False
     if a.features is not None and b.features is not None:
         n, p, q = len(a), a.features.shape[1], b.features.shape[1]
         formed = n * n * sum(k.width for k in {id(k): k for k in (a, b)}.values())
-        if n * p * q <= formed + n * n:
-            return _feature_terms(a, b)
-    return _gram_terms(a, b)
+        by_features = n * p * q <= formed + n * n
+    if len(a.bounds) > 1:
+        return _feature_terms(a, b) if by_features else _gram_terms(a, b)
+    return _whole_terms(a, b, by_features=by_features)
+
+
+def _whole_terms(a: Kernel, b: Kernel, *, by_features: bool) -> Terms:
+    """Terms of all examples alone: kernels are centred, so that every row of a Gram matrix sums to zero."""
+    if by_features and a.features is not None and b.features is not None:
+        step = max(1, BLOCK // b.features.shape[1])
+        parts = [(x.T @ b.features).square_().sum() for x in a.features.split(step, 1)]
+    else:
+        step = max(1, BLOCK // len(a))
+        parts = [torch.dot(k.flatten(), l.flatten()) for k, l in zip(a.gram.split(step), b.gram.split(step))]
+    zero = np.zeros(1)
+    return Terms(
+        n=np.array([float(len(a))]),
+        product=torch.stack(parts).sum(0, keepdim=True).numpy(),
+        diagonals=torch.dot(a.diagonal, b.diagonal)[None].numpy(),
+        total_k=zero,
+        total_l=zero,
+        trace_k=a.diagonal.sum(0, keepdim=True).numpy(),
+        trace_l=b.diagonal.sum(0, keepdim=True).numpy(),
+        rows=zero,
+        rows_k=zero,
+        rows_l=zero,
+    )
 
 
 def _group_sums(values: torch.Tensor, bounds: np.ndarray) -> torch.Tensor:
     """(n, ...) -> (g + 1, ...): the sum over all rows, then the sum without each group."""
     total = values.sum(0, keepdim=True)
-    if len(bounds) == 1:
-        return total
     parts = torch.stack([values[i:j].sum(0) for i, j in zip(bounds[:-1], bounds[1:])])
     return torch.cat([total, total - parts])
 
@@ -245,14 +220,14 @@ def _feature_terms(a: Kernel, b: Kernel) -> Terms:
         raise InputError("kernel", found="a kernel without features", expected="linear kernels")
     k, l = a.diagonal, b.diagonal
     sx, sy = _group_sums(x, bounds), _group_sums(y, bounds)
-    xl = _leave_out(lambda i, j: x[i:j].T @ l[i:j], bounds, len(x))
-    yk = _leave_out(lambda i, j: y[i:j].T @ k[i:j], bounds, len(x))
+    xl = _leave_out(lambda i, j: x[i:j].T @ l[i:j], bounds)
+    yk = _leave_out(lambda i, j: y[i:j].T @ k[i:j], bounds)
     product = torch.zeros(len(bounds), dtype=torch.float64)
     rows = torch.zeros(len(bounds), dtype=torch.float64)
     width = max(1, BLOCK // (len(bounds) * y.shape[1]))
     for start in range(0, x.shape[1], width):  # a block of columns of X'Y for all groups at once
         xs, ss = x[:, start : start + width], sx[:, start : start + width]
-        part = _leave_out(lambda i, j, xs=xs: xs[i:j].T @ y[i:j], bounds, len(x))
+        part = _leave_out(lambda i, j, xs=xs: xs[i:j].T @ y[i:j], bounds)
         rows += (ss * torch.bmm(part, sy[:, :, None])[:, :, 0]).sum(1)
         product += part.square_().sum((1, 2))
     return Terms(
@@ -269,10 +244,8 @@ def _feature_terms(a: Kernel, b: Kernel) -> Terms:
     )
 
 
-def _leave_out(part: Callable[[int, int], torch.Tensor], bounds: np.ndarray, n: int) -> torch.Tensor:
+def _leave_out(part: Callable[[int, int], torch.Tensor], bounds: np.ndarray) -> torch.Tensor:
     """(g + 1, ...): a quantity that is additive over rows, for all rows and without each group."""
-    if len(bounds) == 1:
-        return part(0, n)[None]
     first = part(int(bounds[0]), int(bounds[1]))
     out = first.new_empty((len(bounds), *first.shape))
     out[1] = first

@@ -24,7 +24,8 @@ from learnt.core.examples import Examples
 from learnt.core.measure import Evidence, Facts, Measure, Reference
 from learnt.core.subject import Subject
 from learnt.similarity.cka import GROUPS, groups_evidence, jackknife_groups
-from learnt.similarity.hsic import Kernel, centred, check_pair, cka_of, group_bounds, group_order, with_reason
+from learnt.similarity.hsic import Kernel, check_pair, cka_of, group_bounds
+from learnt.similarity.linear import centred, group_order, with_reason
 
 Median = Literal["off-diagonal", "kornblith"]
 
