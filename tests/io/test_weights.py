@@ -47,6 +47,39 @@ def test_loaded_tensors_do_not_depend_on_the_file_afterwards(tmp_path: Path) -> 
     assert found.sum() == 1000
 
 
+def test_memory_is_bounded_by_the_file(tmp_path: Path) -> None:
+    path = save_weights(tmp_path / "x.safetensors", {"a": torch.ones(160 << 18), "b": torch.ones(1)})
+    script = (
+        "import resource, torch\nfrom learnt.io.weights import load_weights, read_safetensors\nimport safetensors\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\nbefore = peak()\n"
+        f"load_weights({str(path)!r})\nprint((peak() - before) >> 10)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert int(done.stdout) < 1.2 * 160 + 40, done.stderr
+
+
+def test_a_truth_value_of_two_becomes_true(tmp_path: Path) -> None:
+    path = save_weights(tmp_path / "x.safetensors", {"a": torch.tensor([False, True, True])})
+    path.write_bytes(path.read_bytes()[:-1] + b"\x02")
+    found = load_weights(path)["a"]
+    assert found.dtype == torch.bool
+    assert found.to(torch.uint8).tolist() == [0, 1, 1]
+
+
+def test_every_dtype_of_the_library_is_read(tmp_path: Path) -> None:
+    from safetensors.torch import _TYPES, save_file
+
+    from learnt.io.weights import _dtypes
+
+    assert set(_TYPES) <= set(_dtypes())
+    tensors = {name: torch.arange(4).to(torch.float32).to(dtype) for name, dtype in _TYPES.items()}
+    save_file(tensors, tmp_path / "x.safetensors")
+    found = load_weights(tmp_path / "x.safetensors")
+    for name, tensor in tensors.items():
+        assert found[name].dtype == tensor.dtype
+        assert torch.equal(found[name].view(torch.uint8), tensor.view(torch.uint8))
+
+
 def test_content_and_not_the_name_decides(tmp_path: Path) -> None:
     state = network().state_dict()
     save_weights(tmp_path / "x.safetensors", state).rename(tmp_path / "x.pt")

@@ -7,10 +7,12 @@ writes goes through `learnt.io.gate` and `learnt.io.convert`. Everything else is
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from learnt.core.errors import InputError, UntrustedFileError
 from learnt.io.reading import open_regular, printable
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 MAX_HEADER = 10_000_000  # bytes; room for the names of 100,000 tensors
 _DAMAGED = "The file is damaged or cut short; fetch it again."
+_FAILURES = (
+    OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, RecursionError, OverflowError,
+    MemoryError,
+)  # fmt: skip
 
 
 def load_weights(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> dict[str, torch.Tensor]:
@@ -63,31 +69,61 @@ def load_weights(path: str | os.PathLike[str], *, max_bytes: int | None = None) 
 
 
 def read_safetensors(path: Path, *, shown: Path | None = None) -> dict[str, torch.Tensor]:
-    """Tensors of a safetensors file; `shown` is the name that errors use."""
+    """Tensors of a safetensors file; `shown` is the name that errors use.
+
+    The library checks the header (known types, sizes that tile the file exactly). The numbers are then read into
+    memory of their own, because the library would map the file: a tensor that changes, or a process that dies, when
+    the file changes, and twice the memory for a copy.
+    """
     from safetensors import SafetensorError, safe_open
 
     shown = shown or path
     with open_regular(path) as (file, size):
         length = int.from_bytes(file.read(8), "little")
-    if length > min(MAX_HEADER, max(size - 8, 0)):
-        raise unsafe(shown, f"a safetensors header of {length:,} bytes in a file of {size:,}", remedy=_DAMAGED)
-    try:
-        with safe_open(str(path), framework="pt", device="cpu") as file:
-            # the library maps the file; a copy stays valid when the file changes afterwards
-            return {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise unsafe(shown, f"a safetensors file that breaks its own rules ({error})", remedy=_DAMAGED) from error
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        RuntimeError,
-        OverflowError,
-        MemoryError,
-    ) as error:
-        raise unsafe(shown, "a safetensors file that cannot be read", remedy=_DAMAGED) from error
+        if length > min(MAX_HEADER, max(size - 8, 0)):
+            raise unsafe(shown, f"a safetensors header of {length:,} bytes in a file of {size:,}", remedy=_DAMAGED)
+        try:
+            with safe_open(str(path), framework="pt", device="cpu") as checked:
+                names = list(checked.keys())
+            table = json.loads(file.read(length))
+            return {name: _read_tensor(file, 8 + length, table[name]) for name in names}
+        except SafetensorError as error:
+            raise unsafe(shown, f"a safetensors file that breaks its own rules ({error})", remedy=_DAMAGED) from error
+        except _FAILURES as error:
+            raise unsafe(shown, "a safetensors file that cannot be read", remedy=_DAMAGED) from error
+
+
+def _read_tensor(file: BinaryIO, start: int, entry: dict[str, Any]) -> torch.Tensor:
+    """One tensor of the checked table; its size is verified again, because the file may have changed meanwhile."""
+    import torch
+
+    dtype, shape, (begin, end) = _dtypes()[entry["dtype"]], entry["shape"], entry["data_offsets"]
+    if math.prod(shape) * dtype.itemsize != end - begin:
+        raise ValueError("a size that does not fit its shape")
+    raw = torch.empty(end - begin, dtype=torch.uint8)
+    view, filled = memoryview(raw.numpy()), 0  # pyright: ignore[reportArgumentType]
+    file.seek(start + begin)
+    while filled < len(view):
+        got = file.readinto(view[filled : filled + (1 << 26)])  # pyright: ignore[reportAttributeAccessIssue]
+        if not got:
+            raise EOFError
+        filled += got
+    if dtype == torch.bool:
+        return (raw != 0).reshape(shape)  # a byte other than 0 and 1 is not a truth value that torch can compute with
+    return raw.view(dtype).reshape(shape)
+
+
+def _dtypes() -> dict[str, torch.dtype]:
+    import torch
+
+    names = {
+        "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "C64": "complex64",
+        "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "BOOL": "bool",
+        "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8",
+        "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2",
+        "F8_E4M3FNUZ": "float8_e4m3fnuz", "F8_E5M2FNUZ": "float8_e5m2fnuz",
+    }  # fmt: skip
+    return {name: getattr(torch, dtype) for name, dtype in names.items()}
 
 
 def save_weights(
