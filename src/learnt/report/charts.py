@@ -17,7 +17,7 @@ from learnt.core.panels import Chart
 from learnt.report import drawings, palette
 from learnt.report.numbers import scale_of
 from learnt.report.palette import Ink
-from learnt.report.sentences import picture_named
+from learnt.report.sentences import asked, picture_named
 from learnt.report.strip import axis_title, limits, rows, strip
 from learnt.report.text import neutral
 
@@ -78,7 +78,8 @@ def draw(answer: Answer, comparison: Comparison, ax: Axes | None = None) -> Axes
         _draw_bars(*picture_named(chart, comparison), palette.bar_inks(chart), ax)
     else:
         _draw_lines(*picture_named(chart, comparison), ax)
-    ax.set_title(neutral(answer.question, 90), parse_math=False, loc="left", fontsize="medium")
+    named = chart is not None and chart.kind == "heatmap" and any(picture_named(chart, comparison)[1])
+    _title(ax, str(asked(answer, comparison)), above_names=named)
     return ax
 
 
@@ -97,7 +98,7 @@ def draw_matrix(matrix: ComparisonMatrix, ax: Axes | None = None) -> Axes:
                 ax.text(
                     j, i, f"{value:.2f}", ha="center", va="center", fontsize="small", color="white" if dark else "black"
                 )
-    ax.set_title(neutral(matrix.question, 90), parse_math=False, loc="left", fontsize="medium")
+    _title(ax, matrix.question)
     return ax
 
 
@@ -105,9 +106,17 @@ def _axes(*, wide: bool = False) -> Axes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.5 if wide else 5.5, 3.6), layout="constrained")
+    figure = Figure(figsize=(8.5 if wide else 6.4, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     return figure.add_subplot()
+
+
+def _title(ax: Axes, text: str, *, above_names: bool = False) -> None:
+    """The question above the picture, in lines that fit, clear of the names of heat maps."""
+    from textwrap import wrap
+
+    lines = wrap(neutral(text, 160), 60) or [""]
+    ax.set_title("\n".join(lines), parse_math=False, loc="left", fontsize="medium", pad=22 if above_names else 8)
 
 
 def _bare(ax: Axes) -> None:
@@ -163,7 +172,7 @@ def _draw_heatmaps(chart: Chart, names: list[str], ax: Axes) -> None:
     for name, start, matrix in zip(names, starts, matrices, strict=True):
         if name:
             place = start + matrix.shape[1] / 2 - 0.5
-            ax.text(place, -0.7, neutral(name, 24), ha="center", va="bottom", fontsize="small", parse_math=False)
+            ax.text(place, -0.7, neutral(name, 40), ha="center", va="bottom", fontsize="small", parse_math=False)
     columns = [neutral(x, 14) for x in chart.x]
     if columns and all(len(columns) == m.shape[1] for m in matrices):
         places = [start + j for start in starts for j in range(len(columns))]

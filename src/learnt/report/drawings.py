@@ -205,8 +205,8 @@ def bars(chart: Chart, names: Sequence[str], looks: Sequence[Sequence[Ink]], *, 
 
 
 def legend(names: Sequence[str], looks: Sequence[Ink], y: float, *, filled: bool = False) -> tuple[list[str], float]:
-    """Swatches with names, two in a row; returns the pieces and the place below them."""
-    columns = min(2, len(names))
+    """Swatches with names, two in a row if they are short; returns the pieces and the place below them."""
+    columns = 2 if len(names) > 1 and max(len(name) for name in names) <= 22 else 1
     parts, step = [], 100 / max(columns, 1)
     for k, (name, ink) in enumerate(zip(names, looks, strict=True)):
         x, line_y = (k % columns) * step, y + 16 * (k // columns)
@@ -218,7 +218,7 @@ def legend(names: Sequence[str], looks: Sequence[Ink], y: float, *, filled: bool
         else:
             stroke = element("line", x1=0, y1=0, x2=22, y2=0, stroke=ink.svg, stroke_width=2, stroke_dasharray=ink.dash)
             swatch = element("svg", stroke, x=pct(x), y=line_y - 4, overflow="visible")
-        inner = element("text", words(name, 28), x=18 if filled else 28, y=0, font_size=11)
+        inner = element("text", words(name, 44), x=18 if filled else 28, y=0, font_size=11)
         parts.append(swatch + element("svg", inner, x=pct(x), y=line_y, overflow="visible"))
     return parts, y + 16 * math.ceil(len(names) / max(columns, 1)) - 4
 

@@ -176,9 +176,14 @@ def _environment() -> Any:
         loader=jinja2.PackageLoader("learnt.report"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
-    made.filters["numeric"] = lambda text: neutral(text).replace("-", "\N{MINUS SIGN}")
-    made.filters["breakable"] = lambda text: neutral(text)
+    made.filters["numeric"] = _numeric
     return made
+
+
+def _numeric(text: object) -> str:
+    """A number with its interval: a true minus sign, no line break before a unit or inside brackets."""
+    shown = neutral(text).replace("-", "\N{MINUS SIGN}").replace(" %", "\N{NO-BREAK SPACE}%")
+    return re.sub(r"\[[^\]]*\]", lambda m: m[0].replace(" ", "\N{NO-BREAK SPACE}"), shown)
 
 
 def _shown(value: object) -> object:

@@ -128,12 +128,15 @@ def by_name(text: str, comparison: Comparison) -> Sentence:
 def picture_named(chart: Chart, comparison: Comparison) -> tuple[Chart, list[str]]:
     """A picture with the sides by name in all its texts, and the names of its series."""
     control = comparison.control.label if comparison.control else "control"
-    told = str(by_name(chart.alt, comparison))
-    texts = {key: str(by_name(getattr(chart, key), comparison)) for key in ("x_label", "y_label")}
+
+    def told(text: str) -> str:
+        return re.sub(r"\b(the )?control\b", lambda _: control, str(by_name(text, comparison)))
+
+    texts = {key: told(getattr(chart, key)) for key in ("x_label", "y_label", "alt")}
     x = chart.x
     if chart.kind == "bars" and len(x) and isinstance(x[0], str):
         x = sides_named([str(text) for text in x], comparison)
-    named = replace(chart, x=x, alt=re.sub(r"\bcontrol\b", lambda _: control, told), **texts)
+    named = replace(chart, x=x, **texts)
     return named, sides_named(list(chart.series), comparison)
 
 

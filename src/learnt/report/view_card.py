@@ -26,6 +26,11 @@ class Numbers:
     title: Sentence
     cells: tuple[tuple[str, str], ...]
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of the numbers."""
+        return tuple(key for key, _ in self.cells)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
@@ -57,6 +62,7 @@ class Question:
     strip: Markup
     exhibits: tuple[Exhibit, ...]
     numbers: tuple[Numbers, ...]
+    columns: tuple[str, ...]  # names of the numbers if there are several answers and all have the same; else empty
     how: tuple[str, ...]
     caveats: tuple[str, ...]
     costs: tuple[str, ...]
@@ -82,6 +88,7 @@ def question(answers: list[Answer], comparison: Comparison, target: str) -> Ques
     ]
     above = [v for _, v in drawn] if several else []
     exhibits = []
+    numbers = tuple(_numbers(x, v, comparison) for x, v in zip(answers, variants, strict=True))
     for answer, variant in zip(answers, variants, strict=True):
         if answer.chart is not None and answer.chart.series:
             named, _ = sentences.picture_named(answer.chart, comparison)
@@ -97,7 +104,8 @@ def question(answers: list[Answer], comparison: Comparison, target: str) -> Ques
         ),
         strip=Markup(strip([x for x, _ in drawn], comparison, titles=above)) if drawn else Markup(""),  # noqa: S704
         exhibits=tuple(exhibits),
-        numbers=tuple(_numbers(x, v, comparison) for x, v in zip(answers, variants, strict=True)),
+        numbers=numbers,
+        columns=numbers[0].keys if several and len({n.keys for n in numbers}) == 1 else (),
         how=_once(x.how for x in answers),
         caveats=_once(x.caveat for x in answers),
         costs=_once(x.cost for x in answers),
@@ -106,7 +114,7 @@ def question(answers: list[Answer], comparison: Comparison, target: str) -> Ques
             for x, variant in zip(answers, variants, strict=True) for note in x.notes
         ),
         sources=tuple(_source(r) for r in dict.fromkeys(r for x in answers for r in x.references)),
-        params=_params(answers, variants),
+        params=_params(answers),
     )  # fmt: skip
 
 
@@ -179,7 +187,8 @@ def _source(reference: tuple[str, str, str]) -> Source:
     return Source(cite=cite, where=where, identifier=identifier, address=address)
 
 
-def _params(answers: list[Answer], variants: list[str]) -> tuple[tuple[str, str], ...]:
+def _params(answers: list[Answer]) -> tuple[tuple[str, str], ...]:
+    variants = [_inner(x.name) for x in answers]
     made: dict[str, str] = {}
     for key in sorted({k for x in answers for k in x.params}):
         texts = [written(x.params[key]) if key in x.params else MISSING for x in answers]
