@@ -19,6 +19,7 @@ from learnt.core.statistics import (
     seed_permutation_p,
     sign_flip_p,
     two_sided_p,
+    welch_freedom,
     wilson,
 )
 
@@ -163,3 +164,36 @@ def test_bootstrap_coverage_of_agreement_is_near_its_level():
 def test_too_few_resamples_are_refused():
     with pytest.raises(InputError, match="resamples: found 10; expected at least 100"):
         Resampler(10, 0)
+
+
+def test_welch_freedom_is_between_the_smaller_side_and_both_together():
+    rng = np.random.default_rng(9)
+    assert welch_freedom(np.arange(5.0), np.arange(5.0)) == pytest.approx(8.0)
+    assert welch_freedom(rng.normal(0, 1, 5), rng.normal(0, 1e-6, 5)) == pytest.approx(4.0, abs=1e-3)
+    assert welch_freedom(np.ones(3), np.ones(5)) == 2.0
+    from scipy.stats import ttest_ind
+
+    first, second = rng.normal(0, 1, 4), rng.normal(0, 3, 7)
+    theirs = ttest_ind(first, second, equal_var=False)
+    assert welch_freedom(first, second) == pytest.approx(theirs.df)
+
+
+def test_seed_noise_of_a_difference_has_the_quantiles_of_welchs_t():
+    from scipy.stats import t
+
+    rng = np.random.default_rng(10)
+    first, second = rng.normal(0, 1, 8), rng.normal(0, 2, 8)
+    nu = welch_freedom(first, second)
+    noise = [
+        replica_noise(
+            np.repeat(x[:, None], 200_000, axis=1),
+            8,
+            picks=np.random.default_rng(i),
+            scale=np.random.default_rng(99),
+            freedom=nu,
+        )
+        for i, x in enumerate((first, second))
+    ]
+    error = math.sqrt(first.var(ddof=1) / 8 + second.var(ddof=1) / 8)
+    for level in (0.9, 0.975, 0.995):
+        assert np.quantile(noise[0] - noise[1], level) == pytest.approx(error * t.ppf(level, nu), rel=0.06)

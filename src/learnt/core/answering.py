@@ -11,7 +11,7 @@ import numpy as np
 from learnt.core.comparison import Answer, Verdict
 from learnt.core.estimate import Estimate, Kind
 from learnt.core.measure import Evidence, Exact, Groups, Measure, Undefined
-from learnt.core.statistics import Resampler, holm, replica_noise, seed_permutation_p, two_sided_p
+from learnt.core.statistics import Resampler, holm, replica_noise, seed_permutation_p, two_sided_p, welch_freedom
 
 
 def answer(
@@ -36,10 +36,10 @@ def answer(
     found = {side: [[ask(a, x) for x in states[side]] for a in references] for side in ("b", "control")}
     found["a"] = [[ask(a, a) for a in states["a"]]] if is_property else []
     drawn = {side: _drawn(table, setting, resampler) for side, table in found.items()}
-    alone, borrowed = (_noise(drawn, resampler, borrow=borrow) for borrow in (False, True))
+    alone, paired = (_noise(drawn, resampler, together=together) for together in (False, True))
     centre = {side: (float(v.mean()), d.mean((0, 1))) for side, (v, d) in drawn.items() if v.size}
     own = {side: (v, d + alone[side]) for side, (v, d) in centre.items()}
-    totals = {side: (v, d + borrowed[side]) for side, (v, d) in centre.items()}
+    totals = {side: (v, d + paired[side]) for side, (v, d) in centre.items()}
     one = found["b"][0][0]
     details = _details(found)
 
@@ -90,23 +90,30 @@ def _drawn(table: list[list[Evidence]], setting: Any, resampler: Resampler) -> t
 
 
 def _noise(
-    drawn: dict[str, tuple[np.ndarray, np.ndarray]], resampler: Resampler, *, borrow: bool
+    drawn: dict[str, tuple[np.ndarray, np.ndarray]], resampler: Resampler, *, together: bool
 ) -> dict[str, np.ndarray]:
     """Seed noise (B,) of each side's mean: of its own replicas, and of the replicas of the reference.
 
-    With `borrow`, a side of one thing takes the spread of the other side: needed where it is compared with it.
+    With `together`, noise is for the difference of b and the controls: both have one scale (Welch), and a side of one
+    thing takes the spread of the other.
     """
     rng, noise = resampler.rng, {}
     counts = {side: v.shape[1] for side, (v, _) in drawn.items()}
     other = {"b": "control", "control": "b"}
+    pair = [drawn[side][0].mean(0) for side in ("b", "control")]
+    freedom = welch_freedom(pair[0], pair[1]) if together and min(map(len, pair)) >= 2 else None
     for side, (values, draws) in drawn.items():
         total = np.zeros(draws.shape[-1])
         if counts[side]:
-            lender = side
-            if borrow and counts[side] == 1 and side in other and counts[other[side]] >= 2:
-                lender = other[side]
+            lender, nu, stream = side, None, side
+            if together and side in other:
+                nu, stream = freedom, "pair"
+                if counts[side] == 1 and counts[other[side]] >= 2:
+                    lender = other[side]
             pool = drawn[lender][1].mean(0)
-            total += replica_noise(pool, counts[side], picks=rng("replicas", side), scale=rng("scale", lender))
+            total += replica_noise(
+                pool, counts[side], picks=rng("replicas", side), scale=rng("scale", stream), freedom=nu
+            )
             total += replica_noise(draws.mean(1), len(values), picks=rng("replicas", "ref"), scale=rng("scale", "ref"))
         noise[side] = total
     return noise

@@ -9,7 +9,7 @@ were trained with. Both are resampled, together (a hierarchical bootstrap, disti
   jackknife's, with Student-t tails for the G - 1 degrees of freedom; the same multipliers serve every model.
 * Replicas. K replicas are drawn with replacement from K. A plain bootstrap of K = 5 things is too narrow: its variance is
   (K - 1)/K of the right one and its tails are not those of Student's t. The deviations are therefore scaled by sqrt(K/(K - 1)) and,
-  per repetition, by sqrt((K - 1)/chi2_{K-1}). `benchmarks/calibration.py` measures the resulting coverage.
+  per repetition, by sqrt((K - 1)/chi2_{K-1}); a difference of two such means has one common scale with Welch's degrees of freedom. `benchmarks/calibration.py` measures the resulting coverage.
 """
 
 from __future__ import annotations
@@ -116,20 +116,32 @@ class Resampler:
         return evidence.value + scale * (normal @ deviations)
 
 
-def replica_noise(pool: np.ndarray, k: int, *, picks: np.random.Generator, scale: np.random.Generator) -> np.ndarray:
+def replica_noise(
+    pool: np.ndarray, k: int, *, picks: np.random.Generator, scale: np.random.Generator, freedom: float | None = None
+) -> np.ndarray:
     """(B,) noise of a mean over k replicas, estimated from the spread of a pool of replicas (see the module text).
 
     Args:
         pool: (J, B) resampled values of J replicas; fewer than 2 carry no information and give zeros.
         k: number of replicas the mean is taken over.
-        picks, scale: random streams; two means that share both move together.
+        picks, scale: random streams; two means that share `scale` widen together.
+        freedom: degrees of freedom of Student's t; J - 1 if None.
     """
     j, repetitions = pool.shape
     if j < 2:
         return np.zeros(repetitions)
+    nu = j - 1 if freedom is None else freedom
     deviations = pool - pool.mean(0)
     chosen = np.take_along_axis(deviations, picks.integers(0, j, (k, repetitions)), axis=0).mean(0)
-    return np.sqrt((j - 1) / scale.chisquare(j - 1, repetitions)) * math.sqrt(j / (j - 1)) * chosen
+    return np.sqrt(nu / scale.chisquare(nu, repetitions)) * math.sqrt(j / (j - 1)) * chosen
+
+
+def welch_freedom(first: np.ndarray, second: np.ndarray) -> float:
+    """Welch-Satterthwaite degrees of freedom of a difference of two means of at least 2 values each."""
+    sides = [(x.var(ddof=1) / len(x), len(x) - 1) for x in (np.asarray(first), np.asarray(second))]
+    below = sum(v * v / nu for v, nu in sides)
+    least = float(min(nu for _, nu in sides))
+    return max(least, float(sum(v for v, _ in sides) ** 2 / below)) if below > 0 else least
 
 
 def two_sided_p(draws: np.ndarray) -> float | None:
