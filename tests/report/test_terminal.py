@@ -44,6 +44,11 @@ def test_reasons_for_missing_numbers_are_said(make):
     assert "Not measured: Do they look at the object?" in text
 
 
+def test_sides_are_named_in_questions(make):
+    c = make.comparison([make.answer(question="Does what fools A also fool B?")])
+    assert "Does what fools teacher also fool KL students?" in " ".join(to_text(c).split())
+
+
 def test_a_comparison_without_controls_has_no_transfer_column(make):
     c = make.comparison([make.answer(control=None, difference=None, verdict="no control")], control=None)
     assert "transfer " not in to_text(c)

@@ -68,7 +68,7 @@ def _row(answer: Answer, comparison: Comparison) -> list[Text]:
     value = MISSING
     if answer.value.defined:
         value = f"{scale.text(answer.value.value)}\n{scale.interval(answer.value) or '(exact)'}"
-    cells = [_text(answer.question, limit=200), _text(value)]
+    cells = [_text(str(sentences.asked(answer, comparison)), limit=200), _text(value)]
     if comparison.control is None:
         return cells
     control = answer.control
@@ -104,11 +104,11 @@ def to_text(comparison: Comparison) -> str:
     console.print()
     console.print(_text(str(summary.lead), limit=1000))
     for finding in ((*summary.transferred, *summary.reversed) or summary.undetected[:3])[:8]:
-        console.print(_text(f"- {finding.answer.question} {finding.sentence}", limit=1000))
+        console.print(_text(f"- {sentences.asked(finding.answer, comparison)} {finding.sentence}", limit=1000))
     shown = table(comparison)
     shown.title = None  # said above
     console.print(shown)
-    reasons = {f.answer.question: sentences.reason(f.answer) for f in summary.unmeasured}
+    reasons = {str(sentences.asked(f.answer, comparison)): sentences.reason(f.answer) for f in summary.unmeasured}
     for question, reason in (*reasons.items(), *summary.left_out):
         console.print(_text(f"Not measured: {question} ({reason})", limit=500))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()).strip("\n")
