@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnt.report.text import counted, listed, neutral
+from learnt.report.text import counted, neutral
 
 
 @given(st.text(max_size=200))
@@ -27,10 +27,7 @@ def test_long_text_ends_with_an_ellipsis():
     assert neutral("short", 10) == "short"
 
 
-def test_lists_and_counts_read_as_english():
-    assert listed(["x"]) == "x"
-    assert listed(["x", "y", "z"]) == "x, y and z"
-    assert listed([]) == ""
+def test_counts_read_as_english():
     assert counted(1, "question") == "1 question"
     assert counted(1200, "question") == "1,200 questions"
     assert counted(2, "box", "boxes") == "2 boxes"

@@ -27,11 +27,6 @@ def neutral(text: object, limit: int | None = None) -> str:
     return clean if limit is None or len(clean) <= limit else clean[: max(limit - 1, 0)].rstrip() + "…"
 
 
-def listed(items: list[str], last: str = "and") -> str:
-    """``"x"``, ``"x and y"``, ``"x, y and z"``."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}" if items else ""
-
-
 def counted(n: int, one: str, many: str = "") -> str:
     """``"1 question"``, ``"3 questions"``, with thousands separated."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
