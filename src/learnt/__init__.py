@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from learnt.adapters.open import load as load
     from learnt.core.compare import compare as compare
     from learnt.core.compare import pairwise as pairwise
     from learnt.core.comparison import Answer as Answer
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from learnt.core.matrix import ComparisonMatrix as ComparisonMatrix
     from learnt.core.measure import Facts as Facts
     from learnt.core.measure import Measure as Measure
+    from learnt.train.fit import fit as fit
+    from learnt.train.population import Population as Population
 
 _WHERE = {
     "Answer": "learnt.core.comparison",
@@ -34,7 +37,10 @@ _WHERE = {
     "Facts": "learnt.core.measure",
     "LearntError": "learnt.core.errors",
     "Measure": "learnt.core.measure",
+    "Population": "learnt.train.population",
     "compare": "learnt.core.compare",
+    "fit": "learnt.train.fit",
+    "load": "learnt.adapters.open",
     "pairwise": "learnt.core.compare",
 }
 

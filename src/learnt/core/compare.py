@@ -180,7 +180,8 @@ def pairwise(
             cells[i][j] = estimate_of(evidence, value, draws, measure, setting.size, confidence)
     return ComparisonMatrix(
         question=measure.question, name=measure.name, unit=measure.facts.unit, names=tuple(labels),
-        cells=tuple(tuple(row) for row in cells), data=setting.name, provenance=provenance(seed=rng, resamples=resamples),
+        cells=tuple(tuple(row) for row in cells), data=setting.name,
+        provenance=provenance(seed=rng, resamples=resamples),
     )  # fmt: skip
 
 

@@ -4,8 +4,8 @@ Nothing is recomputed on access, and everything round-trips through JSON (schema
 `learnt.report`; the methods here call them lazily.
 
 JSON schema, version 1: an object with ``schema`` ("learnt.comparison/1"), ``a``, ``b``, ``control`` (label and
-number of replicas), ``data`` (name, n), ``answers``, ``left_out``, ``gallery``, ``provenance``. Undefined numbers are null with a
-``reason``. See docs/json-schema.md.
+number of replicas), ``data`` (name, n), ``answers``, ``left_out``, ``gallery``, ``provenance``. Undefined numbers are
+null with a ``reason``. See docs/json-schema.md.
 """
 
 from __future__ import annotations

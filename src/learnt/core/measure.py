@@ -229,7 +229,7 @@ class Measure(ABC, Generic[Thing, Data]):
         return None
 
     def chart(self, details: Mapping[str, Mapping[str, Any]]) -> Chart | None:
-        """The picture of this question, from the details of ``"a"``, ``"b"`` and ``"control"``; None for the default."""
+        """The picture, from the details of ``"a"``, ``"b"`` and ``"control"``; None for the default one."""
         return None
 
     def look(self, state: State, index: np.ndarray) -> np.ndarray | None:

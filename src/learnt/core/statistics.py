@@ -7,9 +7,10 @@ were trained with. Both are resampled, together (a hierarchical bootstrap, disti
   so differences are paired. Draws are centred on the value: a statistic with an absolute value in it (ECE) is biased
   upwards by resampling. `Groups` become draws around the value whose covariance is the delete-a-group
   jackknife's, with Student-t tails for the G - 1 degrees of freedom; the same multipliers serve every model.
-* Replicas. K replicas are drawn with replacement from K. A plain bootstrap of K = 5 things is too narrow: its variance is
-  (K - 1)/K of the right one and its tails are not those of Student's t. The deviations are therefore scaled by sqrt(K/(K - 1)) and,
-  per repetition, by sqrt((K - 1)/chi2_{K-1}); a difference of two such means has one common scale with Welch's degrees of freedom. `benchmarks/calibration.py` measures the resulting coverage.
+* Replicas. K replicas are drawn with replacement from K. A plain bootstrap of K = 5 things is too narrow: its
+  variance is (K - 1)/K of the right one and its tails are not those of Student's t. The deviations are therefore
+  scaled by sqrt(K/(K - 1)) and, per repetition, by sqrt((K - 1)/chi2_{K-1}); a difference of two such means has one
+  common scale with Welch's degrees of freedom. `benchmarks/calibration.py` measures the resulting coverage.
 """
 
 from __future__ import annotations

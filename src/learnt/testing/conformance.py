@@ -16,6 +16,7 @@ from learnt.core.errors import InputError
 from learnt.core.examples import Examples
 from learnt.core.measure import Measure
 from learnt.testing import laws
+from learnt.testing._asking import Broken
 from learnt.testing.worlds import Models, World
 
 
@@ -64,7 +65,7 @@ def try_laws(
         what = ""
         try:
             law(measure, world)
-        except laws.Broken as broken:
+        except Broken as broken:
             what = str(broken)
         except Exception as error:  # the kit reports whatever a foreign measure throws
             what = f"{type(error).__name__}: {error}"
