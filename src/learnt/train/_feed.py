@@ -93,7 +93,7 @@ class Feeder:
         self._labels = data.labels
         self._extra = {k: v.detach() for k, v in extra.items()}
         self._count, self._size, self._batch = len(data), size, min(batch_size, len(data))
-        self._seed, self._shared, self._shuffle = seed, shared, shuffle
+        self._seed, self._shared, self._shuffle = seed, shared or size == 1, shuffle
         self._augment, self._device = augment, device
         self.per_epoch = math.ceil(self._count / self._batch)
         self._epoch, self._order = -1, torch.empty(0)
@@ -108,7 +108,7 @@ class Feeder:
         batches = Batches(
             inputs=self._rows(self._inputs, index),
             labels=None if self._labels is None else self._rows(self._labels, index),
-            index=index.to(self._device),
+            index=index if self._device.type == "cpu" else index.to(self._device),
             extra={k: self._rows(v, index) for k, v in self._extra.items()},
             shared=self._shared,
         )
@@ -120,8 +120,13 @@ class Feeder:
         return torch.randperm(self._count, generator=generator(self._seed, "order", replica, epoch))
 
     def _rows(self, values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        rows = values.index_select(0, index.reshape(-1).to(values.device)).to(self._device)
-        return rows if index.ndim == 1 else rows.view(*index.shape, *values.shape[1:])
+        if values.device.type != "cpu":
+            index = index.to(values.device)
+        if index.ndim == 1:
+            rows = values.index_select(0, index)
+        else:
+            rows = values.index_select(0, index.reshape(-1)).view(*index.shape, *values.shape[1:])
+        return rows if rows.device == self._device else rows.to(self._device)
 
     def _augmented(self, batches: Batches, augment: Augment, step: int) -> Batches:
         stream = torch.Generator(device=self._device)

@@ -56,11 +56,13 @@ class Training:
         n = self.stack.size
         self.step = 0
         self.seconds = 0.0
-        self.epoch_sum = torch.zeros(n, dtype=torch.float64, device=self.stack.device)
+        wide = torch.float32 if self.stack.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+        self.epoch_sum = torch.zeros(n, dtype=wide, device=self.stack.device)
         self.epoch_count = 0
         self.losses: list[torch.Tensor] = []
         self.validation: list[torch.Tensor] = []
         self._window: list[tuple[int, torch.Tensor]] = []
+        self._saved = -1
         self._everyone = torch.ones(n, dtype=torch.bool)
         self._rng: list[torch.Generator] = []
         self._length = 1 if self.stack.device.type == "cpu" else WINDOW
@@ -83,7 +85,7 @@ class Training:
         """
         self._start = time.perf_counter() - self.seconds
         self._tell("start")
-        while self.step < self.steps and bool(self.active.any()):
+        while self.step < self.steps and (self.stopping is None or bool(self.active.any())):
             batches = self.feeder.at(self.step)
             losses = self.engine.gradients(self.loss, batches, self.step, self.active)
             self._watch(losses)
@@ -101,7 +103,7 @@ class Training:
                 self.save()
         self._inspect()
         self._require_finite_parameters()
-        if self.keeper is not None:
+        if self.keeper is not None and self._saved != self.step:
             self.save()
         if self.stopping is not None:
             self.stopping.restore()
@@ -152,7 +154,7 @@ class Training:
     def _end_epoch(self) -> None:
         self._inspect()
         self._require_finite_parameters()
-        mean = self.epoch_sum.cpu() / self.epoch_count
+        mean = self.epoch_sum.cpu().double() / self.epoch_count
         self.losses.append(mean)
         self.epoch_sum, self.epoch_count = torch.zeros_like(self.epoch_sum), 0
         if self.optimisation is not None and self.schedule_every == "epoch":
@@ -167,13 +169,13 @@ class Training:
         self._tell("epoch", losses=self.losses[-1], validation=value)
 
     def _validate(self, judge: Feeder) -> torch.Tensor:
-        total = torch.zeros(self.stack.size, dtype=torch.float64, device=self.stack.device)
+        total = torch.zeros_like(self.epoch_sum)
         count = 0
         for k in range(judge.per_epoch):
             batches = judge.at(k)
             total.add_(self.engine.values(self.verdict, batches), alpha=len(batches))
             count += len(batches)
-        return total.cpu() / count
+        return total.cpu().double() / count
 
     def _tell(self, kind: Any, **values: Any) -> None:
         self.seconds = time.perf_counter() - self._start
@@ -196,7 +198,10 @@ class Training:
     def _inspect(self) -> None:
         """Look at the losses since the last look; one number is fetched from the device."""
         window, self._window = self._window, []
-        if not window or math.isfinite(float(sum(losses.sum() for _, losses in window))):
+        if not window:
+            return
+        values = window[0][1] if len(window) == 1 else torch.stack([losses for _, losses in window])
+        if math.isfinite(float(values.sum())):
             return
         for step, losses in window:
             bad = ~torch.isfinite(losses.cpu()) & self.active
@@ -261,6 +266,7 @@ class Training:
             for name, things in parts.items():
                 record[name] = [encode(t.state_dict(), f"{name}.{i}", tensors) for i, t in enumerate(things)]
         self.keeper.save(self.step, tensors, record)
+        self._saved = self.step
         self._tell("checkpoint")
 
     def take(self, tensors: dict[str, torch.Tensor], record: dict[str, Any]) -> None:
@@ -269,6 +275,7 @@ class Training:
             for name, home in self.stack.tensors().items():
                 home.copy_(tensors[f"stack.{name}"])
         self.step, self.seconds = record["step"], record["seconds"]
+        self._saved = self.step
         self.epoch_sum, self.epoch_count = tensors["epoch.sum"].to(self.stack.device), record["epoch_count"]
         self.losses = list(tensors.get("history.losses", torch.empty(0)))
         self.validation = list(tensors.get("history.validation", torch.empty(0)))

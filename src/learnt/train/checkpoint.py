@@ -27,6 +27,7 @@ from learnt.core.examples import Examples
 from learnt.io.atomic import read_json, sweep_temporaries, write_json
 from learnt.io.lock import run_lock
 from learnt.train._files import commit, digest, discard, read
+from learnt.train.population import Population
 
 FORMAT = "learnt.fit/1"
 
@@ -176,6 +177,8 @@ def describe(value: Any) -> Any:
         return f"tensor {tuple(value.shape)} {digest({'': value})[:16]}"
     if isinstance(value, nn.Module):
         return f"{type(value).__qualname__} {digest(dict(value.state_dict()))[:16]}"
+    if isinstance(value, Population):
+        return f"{len(value)} replicas {digest({**value.parameters, **value.buffers})[:16]}"
     if isinstance(value, Examples):
         known = {"inputs": value.inputs} | ({} if value.labels is None else {"labels": value.labels})
         return f"{len(value)} examples {digest(known)[:16]}"
@@ -187,5 +190,5 @@ def describe(value: Any) -> Any:
         return f"{value.__module__}.{value.__qualname__}"
     kind = type(value).__qualname__
     if dataclasses.is_dataclass(value):
-        return {"class": kind} | {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr}
+        return {"class": kind} | {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
     return kind

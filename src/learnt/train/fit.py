@@ -99,6 +99,9 @@ def fit(
     with fenced(place), opened(checkpoint) as keeper:
         stack = assemble(thing, objective, examples, seed, place)
         _check_model(stack, objective, examples)
+        verdict = validation_objective or _default_judge(judged)
+        if judged is not None:
+            _check_model(stack, verdict, judged)
         prepare = getattr(objective, "prepare", None)
         common: dict[str, Any] = {"size": stack.size, "seed": seed, "device": place, "dtype": stack.dtype}
         feeder = Feeder(
@@ -110,7 +113,7 @@ def fit(
         if isinstance(flow, Independent):
             count = total if schedule_every == "step" else -(-total // feeder.per_epoch)
             optimisation = Optimisation(stack, optimizer or adam, schedule, count)
-        settings = _settings(stack, examples, judged, locals())
+        settings = {} if keeper is None else _settings(stack, examples, judged, locals())
         name, reason = _engine(keeper, settings, lambda: choose(engine, stack, objective, feeder.at(0), seed))
         training = Training(
             stack=stack,
@@ -126,7 +129,7 @@ def fit(
             judge=None
             if judged is None
             else Feeder(judged, {}, batch_size=max(256, batch_size), shared=True, shuffle=False, **common),  # fmt: skip
-            verdict=validation_objective or _default_judge(judged),
+            verdict=verdict,
             stopping=None if patience is None else Stopping(stack, patience),
             keeper=keeper,
             callbacks=callbacks,
@@ -244,7 +247,7 @@ def _check_model(stack: Stack, objective: Any, data: Examples) -> None:
         raise
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
         raise ShapeError(
-            "data.inputs",
+            f"{data.name}.inputs",
             found=f"shape {tuple(data.inputs.shape[1:])} an example, which the model cannot take "
             f"({str(error).strip().splitlines()[0][:160]})",
             expected="inputs of the shape the model was made for",

@@ -35,21 +35,22 @@ def mlp(inputs: int, classes: int, widths: Sequence[int] = (128, 128)) -> nn.Mod
     return nn.Sequential(layers)
 
 
-def small_cnn(channels: int, classes: int, width: int = 16, size: int = 32) -> nn.Module:
-    """Three 3x3 convolutions of stride 2 (width, 2 width, 4 width) with ReLU, global average, linear `output`.
+def small_cnn(channels: int, classes: int, width: int = 16, size: int = 32, hidden: int = 64) -> nn.Module:
+    """Three 3x3 convolutions of stride 2 (width, 2 width, 4 width), 4 x 4 averages, a hidden layer, linear `output`.
 
-    Layers: conv1, relu1, conv2, relu2, conv3, relu3, pool, flatten, output.
+    Layers: conv1, relu1, conv2, relu2, conv3, relu3, pool, flatten, hidden, relu4, output.
 
     Args:
         channels: of the images.
         classes: number of outputs.
         width: channels of the first stage.
         size: height and width of the images in pixels, at least 8.
+        hidden: units of the hidden layer.
 
     Raises:
         InputError: a size out of range.
     """
-    _positive(channels=channels, classes=classes, width=width)
+    _positive(channels=channels, classes=classes, width=width, hidden=hidden)
     if size < 8:
         raise InputError("size", found=f"{size} pixels", expected="at least 8, for three halvings")
     layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -59,9 +60,11 @@ def small_cnn(channels: int, classes: int, width: int = 16, size: int = 32) -> n
         layers[f"conv{i}"] = nn.Conv2d(before, after, 3, stride=2, padding=1)
         layers[f"relu{i}"] = nn.ReLU()
         before = after
-    layers["pool"] = nn.AdaptiveAvgPool2d(1)
+    layers["pool"] = nn.AdaptiveAvgPool2d(4)
     layers["flatten"] = nn.Flatten()
-    layers["output"] = nn.Linear(before, classes)
+    layers["hidden"] = nn.Linear(16 * before, hidden)
+    layers["relu4"] = nn.ReLU()
+    layers["output"] = nn.Linear(hidden, classes)
     return nn.Sequential(layers)
 
 
