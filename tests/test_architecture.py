@@ -49,9 +49,9 @@ FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "torch.load", "torch
 ALLOWED_CALLS = {
     ("io.sandbox", "torch.load"): "this is the sandbox: a separate, limited process, weights_only=True",
     ("io.sandbox", "torch.save"): "rehearses the loader on a tensor of its own before its rights are taken away",
-    ("testing.laws", "torch.manual_seed"): "sets the global generators to catch measures that use them",
-    ("testing.laws", "np.random.seed"): "the same",
-    ("testing.laws", "random.seed"): "the same",
+    ("testing.manners", "torch.manual_seed"): "sets the global generators to catch measures that use them",
+    ("testing.manners", "np.random.seed"): "the same",
+    ("testing.manners", "random.seed"): "the same",
     (
         "testing.worlds",
         "torch.manual_seed",
