@@ -10,8 +10,10 @@ import numpy as np
 
 from learnt.core.comparison import Answer, Verdict
 from learnt.core.estimate import Estimate, Kind
-from learnt.core.measure import Evidence, Exact, Groups, Measure, Undefined
+from learnt.core.measure import Evidence, Exact, Facts, Groups, Measure, Undefined
 from learnt.core.statistics import Resampler, holm, replica_noise, seed_permutation_p, two_sided_p, welch_freedom
+
+_ROUNDING = 1e-9  # transfers of exact numbers below this are differences of rounding
 
 
 def answer(
@@ -43,14 +45,18 @@ def answer(
     one = found["b"][0][0]
     details = _details(found)
 
-    def estimate(values: tuple[float, np.ndarray]) -> Estimate:
-        return estimate_of(one, values[0], values[1], measure, setting.size, level)
+    def estimate(side: str) -> Estimate:
+        given = estimate_of(found[side][0][0], *own[side], setting.size, level, bounds=facts)
+        return _or_reason(given, found[side])
 
-    value = _or_reason(estimate(own["b"]), found["b"])
-    control = _or_reason(estimate(own["control"]), found["control"]) if "control" in own else None
+    def gap_to(side: str, raw: float, draws: np.ndarray) -> Estimate:
+        return _or_reason(estimate_of(one, raw, draws, setting.size, level), found["b"] + found[side])
+
+    value = estimate("b")
+    control = estimate("control") if "control" in own else None
     if is_property:
-        reference, target = _or_reason(estimate(own["a"]), found["a"]), totals["a"]
-        gap = _span(one, own["b"][0] - own["a"][0], own["b"][1] - own["a"][1], setting.size, level)
+        reference, target = estimate("a"), totals["a"]
+        gap = gap_to("a", own["b"][0] - own["a"][0], own["b"][1] - own["a"][1])
     else:
         reference, gap = Estimate.exact(facts.identical, n=setting.size, level=level), None
         target = (facts.identical, np.full(resampler.repetitions, facts.identical))
@@ -60,9 +66,11 @@ def answer(
     if control is not None:
         delta = totals["b"][1] - totals["control"][1]
         raw = own["b"][0] - own["control"][0]
-        difference = _span(one, raw, delta, setting.size, level)
+        difference = gap_to("control", raw, delta)
         transfer = _transfer(raw, delta, target, totals["control"], one, setting.size, level)
         p = two_sided_p(delta) if difference.defined else None
+        if p is None and difference.defined and not isinstance(one, Exact):
+            p = 2 / (resampler.repetitions + 1)  # no resample varies: the least that so many resamples can show
         first, second = (list(drawn[s][0].mean(0)) for s in ("b", "control"))
         if len(second) >= 2 and difference.defined and not isinstance(one, Exact):
             seeds_p, smallest = seed_permutation_p(first, second)
@@ -120,11 +128,13 @@ def _noise(
     return noise
 
 
-def estimate_of(evidence: Evidence, value: float, draws: np.ndarray, measure: Any, n: int, level: float) -> Estimate:
-    """The value of a measure with its interval, clipped to the measure's range."""
+def estimate_of(
+    evidence: Evidence, value: float, draws: np.ndarray, n: int, level: float, *, bounds: Facts | None = None
+) -> Estimate:
+    """A value with its interval, clipped to the range of a measure's values if `bounds` are given."""
     if isinstance(evidence, Undefined):
         return Estimate.undefined(evidence.reason, n=n, level=level)
-    low, high = measure.facts.low, measure.facts.high
+    low, high = (-np.inf, np.inf) if bounds is None else (bounds.low, bounds.high)
     return Estimate.from_draws(value, draws, level=level, n=n, kind=_kind(evidence, draws), low=low, high=high)
 
 
@@ -132,12 +142,6 @@ def _kind(evidence: Evidence, draws: np.ndarray) -> Kind:
     if isinstance(evidence, Exact):
         return "exact" if np.ptp(draws) == 0 else "bootstrap"
     return "jackknife" if isinstance(evidence, Groups) else "bootstrap"
-
-
-def _span(evidence: Evidence, value: float, draws: np.ndarray, n: int, level: float) -> Estimate:
-    if isinstance(evidence, Undefined):
-        return Estimate.undefined(evidence.reason, n=n, level=level)
-    return Estimate.from_draws(value, draws, level=level, n=n, kind=_kind(evidence, draws))
 
 
 def _or_reason(estimate: Estimate, table: list[list[Evidence]]) -> Estimate:
@@ -183,15 +187,22 @@ def _verdict(transfer: Estimate, p: float | None) -> Verdict:
     """Before correction: `_corrected` turns verdicts that do not survive it into "not detected"."""
     if not transfer.defined:
         return "not measurable"
-    if p is None:  # nothing varies: the numbers are exact
-        return "transferred" if transfer.value > 0 else "reversed" if transfer.value < 0 else "not detected"
+    if p is None:  # nothing varies: the numbers are exact, up to the rounding of their arithmetic
+        if abs(transfer.value) < _ROUNDING:
+            return "not detected"
+        return "transferred" if transfer.value > 0 else "reversed"
     if p >= 1 - transfer.level:
         return "not detected"
     return "transferred" if transfer.value > 0 else "reversed"
 
 
-def corrected(answers: list[Answer]) -> list[Answer]:
-    """The answers with Holm-adjusted p-values; a verdict that does not survive becomes "not detected"."""
+def corrected(answers: list[Answer], repetitions: int) -> list[Answer]:
+    """The answers with Holm-adjusted p-values; a verdict that does not survive becomes "not detected".
+
+    Args:
+        repetitions: number of resamples, which bounds how small a p-value can be.
+    """
+    least = 2 / (repetitions + 1)
     tested = [i for i, answer in enumerate(answers) if answer.p is not None and answer.transfer.defined]
     adjusted = dict(zip(tested, holm([answers[i].p or 0.0 for i in tested]), strict=True))
     done = []
@@ -199,7 +210,15 @@ def corrected(answers: list[Answer]) -> list[Answer]:
         if i in adjusted:
             lost = adjusted[i] >= 1 - answer.value.level and answer.verdict in ("transferred", "reversed")
             verdict = "not detected" if lost else answer.verdict
-            notes = answer.notes + (("does not survive the correction for asking many questions",) if lost else ())
+            notes = answer.notes
+            if lost and answer.p is not None and answer.p <= least * (1 + 1e-9):
+                enough = math.ceil(2 * len(tested) / (1 - answer.value.level))
+                notes += (
+                    f"no resample of {repetitions} shows the opposite, but among {len(tested)} questions that "
+                    f"is not enough: ask again with resamples={enough} or more",
+                )
+            elif lost:
+                notes += ("does not survive the correction for asking many questions",)
             answer = replace(answer, p_adjusted=adjusted[i], verdict=verdict, notes=notes)
         done.append(answer)
     return done

@@ -115,7 +115,7 @@ def compare(
             "measures", found=f"no question that can be asked on {setting.name!r}", expected="at least one",
             remedy="; ".join(f"{q} {r}" for q, r in left_out[:3]),
         )  # fmt: skip
-    names = dict(zip(("a", "b", "control"), labels, strict=True))
+    names: dict[str, str] = dict(zip(("a", "b", "control"), labels, strict=True))
     shown: tuple[gallery.Card, ...] = ()
     if isinstance(setting, Examples) and gallery_size > 0 and all(isinstance(s, Subject) for s in sides["a"]):
         shown = gallery.cards(sides["a"][0], sides["b"], sides["control"], names, looks, gallery_size)
@@ -126,7 +126,7 @@ def compare(
         data=setting.name,
         n=setting.size,
         confidence=confidence,
-        answers=tuple(corrected(answers)),
+        answers=tuple(corrected(answers, resamples)),
         left_out=tuple(left_out),
         gallery=shown,
         provenance=provenance(seed=rng, resamples=resamples),
@@ -168,16 +168,18 @@ def pairwise(
         _same_classes(subjects)
     resampler = Resampler(resamples, rng)
     states = [measure.prepare(s, setting, rng=resampler.rng(measure.name, "prepare")) for s in subjects]
-    k = len(states)
+    k, is_property = len(states), measure.facts.kind == "property"  # of a property, a cell is a difference
     cells: list[list[Estimate]] = [[Estimate.undefined("not asked")] * k for _ in range(k)]
     for i in range(k):
         for j in range(k):
-            if measure.facts.symmetric and measure.facts.kind == "pairwise" and j < i:
+            if measure.facts.symmetric and not is_property and j < i:
                 cells[i][j] = cells[j][i]
                 continue
             evidence = measure.compare(states[i], states[j], rng=resampler.rng(measure.name, "pair"))
             [(value, draws)] = resampler.draws([evidence], setting.keys)
-            cells[i][j] = estimate_of(evidence, value, draws, measure, setting.size, confidence)
+            cells[i][j] = estimate_of(
+                evidence, value, draws, setting.size, confidence, bounds=None if is_property else measure.facts
+            )
     return ComparisonMatrix(
         question=measure.question, name=measure.name, unit=measure.facts.unit, names=tuple(labels),
         cells=tuple(tuple(row) for row in cells), data=setting.name,
@@ -198,7 +200,10 @@ def replicas(things: Any, argument: str, *, empty: bool = False) -> list[Any]:
 
 def _setting(data: Any) -> Any:
     """Whatever knows how to view a thing: it has `.subject`, `.size`, `.keys` and `.name`."""
-    return data if hasattr(data, "subject") else as_examples(data)
+    setting = data if hasattr(data, "subject") else as_examples(data)
+    if isinstance(setting, Examples) and setting.size < 2:
+        raise InputError(setting.name, found="1 example", expected="at least 2, as one shows no variation")
+    return setting
 
 
 def _same_classes(subjects: Sequence[Subject]) -> None:

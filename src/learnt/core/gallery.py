@@ -81,11 +81,8 @@ def choose(a: Subject, bs: Sequence[Subject], controls: Sequence[Subject], k: in
         wrong = ~a.correct.numpy()
         kinds["follows_mistake"] = wrong * np.clip(follows - alone, 0, 1)
         kinds["shared_mistake"] = wrong * (follows * alone)
-    tie = np.argsort(np.argsort(data.keys)) / (10.0 * len(data))
     return {
-        kind: np.array(
-            [i for i in np.argsort(-(score + tie * (score > 0)), kind="stable")[:k] if score[i] > 0], dtype=int
-        )
+        kind: np.array([i for i in np.lexsort((data.keys, -score))[:k] if score[i] > 0], dtype=int)
         for kind, score in kinds.items()
     }
 
