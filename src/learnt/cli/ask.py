@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from learnt.core.comparison import Comparison
+    from learnt.core.errors import InputError
 
 _CONDITION = re.compile(
     r"\s*([\w\[\],> .\-]+?)(?:\.(transfer|difference|gap|control))?\s*(<=|>=|<|>)\s*(-?[\d.]+(?:[eE]-?\d+)?)\s*"
@@ -53,7 +54,8 @@ def compare(
     control
         An independently made model of B's kind; give it several times, or a run with several replicas.
     on
-        Data: digits, wine, breast_cancer, shapes, mnist, fashion_mnist, cifar10, cifar100, a folder of images, .npz, .csv.
+        Data: digits, wine, breast_cancer, shapes, mnist, fashion_mnist, cifar10, cifar100, a folder of images, .npz,
+        .csv.
     root
         Folder that holds the files of a named data set.
     split
@@ -61,7 +63,8 @@ def compare(
     limit
         Use at most this many examples, chosen by their content.
     weights
-        A weights file (.safetensors; .pt is converted in a sandbox) for each model spec that needs one, in the order A, B, controls.
+        A weights file (.safetensors; .pt is converted in a sandbox) for each model spec that needs one, in the order
+        A, B, controls.
     measures
         Questions to ask, by name (see: learnt measures); all that fit the data if not given.
     confidence
@@ -88,7 +91,7 @@ def compare(
         Print nothing but errors.
     """
     from learnt.core.compare import compare as ask
-    from learnt.core.errors import InputError
+    from learnt.core.errors import InputError, StorageError
 
     conditions = [_parsed(text) for text in fail_if]
     for path in (json, html):
@@ -96,6 +99,8 @@ def compare(
             raise InputError(
                 str(path), found="an existing file", expected="a new one", remedy="Pass --overwrite to replace it."
             )
+        if path is not None and not path.parent.is_dir():  # said before the work, not after it
+            raise StorageError(str(path), found=f"no directory {path.parent}", expected="an existing directory")
     data = data_for(on, root=root, split=split, limit=limit)
     chosen = _chosen(measures)
     files = iter(weights)
@@ -108,17 +113,16 @@ def compare(
 
     def go(given: Any) -> Comparison:
         return ask(
-            things[0], things[1], data, measures=chosen, controls=controls, confidence=confidence, resamples=resamples, rng=seed,
-            outputs=given, device=device, batch_size=batch_size, labels=_labels(a, b, control), quiet=quiet,
+            things[0], things[1], data, measures=chosen, controls=controls, confidence=confidence,
+            resamples=resamples, rng=seed, outputs=given, device=device, batch_size=batch_size,
+            labels=_labels(a, b, control), quiet=quiet,
         )  # fmt: skip
 
     try:
         found = go(outputs)
     except InputError as error:
         if "look like probabilities" not in str(error) or not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise InputError(
-                error.argument, found=error.found, expected=error.expected, remedy=_flags(error.remedy)
-            ) from None
+            raise _with_flags(error) from None
         found = go(_asked(error))
     if json is not None and str(json) == "-":
         print(found.to_json(), end="")
@@ -162,10 +166,8 @@ def _open(spec: str, files: Any) -> Any:
 
 def _labels(a: str, b: str, control: tuple[str, ...]) -> tuple[str, str, str]:
     names = [_short(a), _short(b), _short(control[0]) if len(set(control)) == 1 else "controls"]
-    for i, name in enumerate(names):
-        if names.count(name) > 1:
-            names = [f"{n} ({role})" for n, role in zip(names, ("A", "B", "control"), strict=True)]
-            break
+    if len(set(names)) < 3:
+        names = [f"{n} ({role})" for n, role in zip(names, ("A", "B", "control"), strict=True)]
     return names[0], names[1], names[2]
 
 
@@ -226,16 +228,22 @@ def _judge(found: Comparison, conditions: list[tuple[str, str, str, str, float]]
     return crossed
 
 
-def _asked(error: Exception) -> str:
-    print(f"learnt: {error}", file=sys.stderr)
-    answer = input("Are these probabilities? [y/n] ").strip().lower()
+def _asked(error: InputError) -> str:
+    """What the person at the terminal says the outputs are; the error if they do not say."""
+    print(f"learnt: {error.argument}: found {error.found}.", file=sys.stderr)
+    try:
+        answer = input("Are these probabilities? [y/n] ").strip().lower()
+    except EOFError:
+        answer = ""
+    if answer not in ("y", "yes", "n", "no"):
+        raise _with_flags(error) from None
     return "probabilities" if answer.startswith("y") else "logits"
 
 
-def _flags(remedy: str) -> str:
-    return remedy.replace("outputs='probabilities'", "--outputs probabilities").replace(
-        "outputs='logits'", "--outputs logits"
-    )
+def _with_flags(error: InputError) -> InputError:
+    remedy = error.remedy.replace("outputs='probabilities'", "--outputs probabilities")
+    remedy = remedy.replace("outputs='logits'", "--outputs logits")
+    return type(error)(error.argument, found=error.found, expected=error.expected, remedy=remedy)
 
 
 def _told(path: Path, quiet: bool) -> None:

@@ -12,6 +12,7 @@ def demo(
     out: Path = Path("runs/demo"),
     students: int = 5,
     epochs: int | None = None,
+    limit: int | None = None,
     seed: int = 0,
     quiet: bool = False,
 ) -> None:
@@ -31,18 +32,17 @@ def demo(
         Replicas of the distilled students and of the controls.
     epochs
         Instead of each set's own number.
+    limit
+        Use at most this many training examples and as many test examples.
     seed
         Seed of everything random.
     quiet
         Print nothing but errors.
     """
-    from learnt.core.errors import InputError
     from learnt.studies.demo import SETS, run
 
-    if students < 1:
-        raise InputError("--students", found=str(students), expected="at least 1")
     found = run(
-        out, sets=data or SETS, root=root, students=students, epochs=epochs, seed=seed, quiet=quiet,
+        out, sets=data or SETS, root=root, students=students, epochs=epochs, limit=limit, seed=seed, quiet=quiet,
         say=(lambda _text: None) if quiet else print,
     )  # fmt: skip
     if not quiet:

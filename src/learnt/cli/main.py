@@ -7,10 +7,11 @@ Exit codes: 0 ok; 1 a threshold of --fail-if is crossed; 2 usage or bad input; 3
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import cyclopts
 
@@ -60,9 +61,14 @@ app.register_install_completion_command(name="--install-completion", add_to_star
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit; never returns."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, _terminated)
     debug = "--debug" in arguments
     arguments = [x for x in arguments if x != "--debug"]
     sys.exit(run(arguments, debug=debug))
+
+
+def _terminated(_number: int, _frame: Any) -> NoReturn:
+    raise KeyboardInterrupt  # being told to stop is the same whoever says it
 
 
 def run(arguments: Sequence[str], *, debug: bool = False) -> int:

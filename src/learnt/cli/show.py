@@ -24,13 +24,15 @@ def show(run: Path, /, *, json: bool = False, html: Path | None = None, overwrit
     from learnt.report.html import write
     from learnt.studies.saved import comparisons, models
 
-    found = comparisons(run)
+    found, trained = comparisons(run), models(run)
+    if not found and not trained:
+        raise InputError(str(run), found="no models and no comparison", expected="a run directory")
     if json:
         print(
             dump_json({"schema": "learnt.report/1", "comparisons": [c.to_dict() for c in found]}, name="report"), end=""
         )
     else:
-        for name in models(run):
+        for name in trained:
             print(f"model  run:{run}#{name}")
         for comparison in found:
             print(comparison)

@@ -144,8 +144,8 @@ def student(
         )
     model = load(teacher, weights=teacher_weights)
     _train(
-        settings, "student", replicas=replicas, objective=objective, options=options, teacher=model, teacher_name=teacher,
-        layers=(student_layer, teacher_layer),
+        settings, "student", replicas=replicas, objective=objective, options=options,
+        teacher=model, teacher_name=teacher, layers=(student_layer, teacher_layer),
     )  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def _train(
 ) -> None:
     from learnt.core.subject import Subject
     from learnt.data.load import load
-    from learnt.io.atomic import ensure_directory
+    from learnt.io.atomic import sweep_temporaries
     from learnt.io.lock import run_lock
     from learnt.studies.demo import net_for
     from learnt.studies.recipe import Recipe, maker, train
@@ -175,8 +175,9 @@ def _train(
     if s.width is not None:
         arguments |= {"widths": [s.width, s.width]} if net == "mlp" else {"width": s.width}
     recipe = Recipe(
-        name=s.name or role, net=net, arguments=arguments, replicas=replicas, objective=objective, options=dict(options or {}),
-        epochs=s.epochs, learning_rate=s.learning_rate, batch_size=s.batch_size, augmentation=s.augmentation, seed=s.seed, engine=s.engine,
+        name=s.name or role, net=net, arguments=arguments, replicas=replicas,
+        objective=objective, options=dict(options or {}), epochs=s.epochs, learning_rate=s.learning_rate,
+        batch_size=s.batch_size, augmentation=s.augmentation, seed=s.seed, engine=s.engine,
     )  # fmt: skip
     if objective in ("hint", "crd"):
         one = teacher[0] if isinstance(teacher, list) else teacher
@@ -184,8 +185,8 @@ def _train(
         for key, given, subject in zip(("student_layer", "teacher_layer"), layers, found, strict=True):
             recipe.options[key] = given or subject.penultimate  # type: ignore[index]
             subject.require_layers([recipe.options[key]])
-    ensure_directory(s.out)
     with run_lock(s.out), progress(recipe.epochs, f"training {recipe.name}", quiet=s.quiet) as bar:
+        sweep_temporaries(s.out)
         train(
             recipe, data, s.out, source=source, teacher=teacher, teacher_name=teacher_name, overwrite=s.overwrite,
             callbacks=(lambda event: bar.advance(1) if event.kind == "epoch" else None,),

@@ -1,12 +1,14 @@
 """The main job, end to end: what did students learn from their teacher, and what did they not?
 
-For each set: one teacher, J students trained without it (the controls), K students distilled from it with KL; then every
-question of the catalogue, and one report. Everything finished is kept and reused; an interrupted run goes on where it was.
+For each set: one teacher, J students trained without it (the controls), K students distilled from it with KL; then
+every question of the catalogue, and one report. Everything finished is kept and reused; an interrupted run goes on
+where it was.
 
-* `digits` (scikit-learn): 270 training and 1,527 test images. Few training images, so that independent models
+* `digits` (scikit-learn): 253 training and 1,528 test images. Few training images, so that independent models
   disagree often enough for agreement to mean something.
 * `shapes` (generated): the teacher is trained with random colours, the students never are. Whatever indifference to
-  colour distilled students show beyond the controls' came through the teacher's answers alone (arXiv 2205.16004, section 4.3).
+  colour distilled students show beyond the controls' came through the teacher's answers alone (arXiv 2205.16004,
+  section 4.3).
 * `mnist`, `fashion_mnist`, `cifar10` ...: any set of `learnt.data.load`, from local files.
 """
 
@@ -24,8 +26,9 @@ from learnt.core.examples import Examples
 from learnt.run.seeds import derive
 from learnt.studies.recipe import Recipe, train
 
-LABELS = ("the teacher", "distilled students", "independent students")
+LABELS = ("teacher", "KL students", "independent students")
 SETS = ("digits", "shapes")
+MOST = 512 * 2**20  # bytes of a saved comparison; galleries of large images are large
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +52,15 @@ class Outcome:
     comparisons: tuple[Comparison, ...]
 
 
-def plan(name: str, *, root: str | None = None, students: int = 5, seed: int = 0, epochs: int | None = None) -> Plan:
+def plan(
+    name: str,
+    *,
+    root: str | None = None,
+    students: int = 5,
+    seed: int = 0,
+    epochs: int | None = None,
+    limit: int | None = None,
+) -> Plan:
     """The plan of the demo for one set.
 
     Args:
@@ -58,12 +69,19 @@ def plan(name: str, *, root: str | None = None, students: int = 5, seed: int = 0
         students: replicas of the controls and of the distilled students.
         seed: from which every other seed is derived.
         epochs: instead of the set's own number.
+        limit: at most this many training examples and as many test examples.
+
+    Raises:
+        InputError: a count below 1.
     """
     from learnt.data.load import load
 
+    for what, count in (("students", students), ("epochs", epochs), ("limit", limit)):
+        if count is not None and count < 1:
+            raise InputError(what, found=str(count), expected="at least 1")
     extra: dict[str, Any] = {"name": name, "root": root, "seed": seed}
     if name == "digits":
-        source = {**extra, "test": 0.85, "validation": 0.0}
+        source = {**extra, "test": 0.85, "validation": 0.05, "limit": limit}
         base = Recipe(
             name="",
             net="mlp",
@@ -74,25 +92,25 @@ def plan(name: str, *, root: str | None = None, students: int = 5, seed: int = 0
         )
         bigger, test = base, dict(source)
     elif name == "shapes":
-        source = {**extra, "n": 4000}
+        source = {**extra, "n": min(2000, limit or 2000)}
         base = Recipe(
             name="",
             net="small_cnn",
             arguments={"channels": 3, "classes": 8, "width": 16, "size": 32},
-            epochs=20,
+            epochs=30,
             engine="loop",
         )
-        bigger = replace(base, arguments={**base.arguments, "width": 24}, augmentation="colour", epochs=30)
+        bigger = replace(base, arguments={**base.arguments, "width": 24}, augmentation="colour")
         test = {
             **extra,
-            "n": 1000,
+            "n": min(1000, limit or 1000),
             "domains": ["recoloured", "retextured", "noise", "blur", "background", "sketch"],
             "conflict": True,
         }
     else:
-        source = {**extra, "limit": 10_000}
-        test = {**extra, "limit": 2_000}
-        sample = load(**{**source, "limit": 200}, split="train")
+        source = {**extra, "limit": min(10_000, limit or 10_000)}
+        test = {**extra, "limit": min(2_000, limit or 2_000)}
+        sample = load(**source, split="train")  # whole, because a part might not show every class
         base = Recipe(
             name="",
             net=net_for(sample)[0],
@@ -123,6 +141,7 @@ def run(
     students: int = 5,
     seed: int = 0,
     epochs: int | None = None,
+    limit: int | None = None,
     quiet: bool = False,
     say: Callable[[str], None] = lambda _text: None,
 ) -> Outcome:
@@ -131,18 +150,15 @@ def run(
     Raises:
         ResumeError: the directory holds parts made with other settings. BusyError: another run holds it.
     """
-    from learnt.io.atomic import ensure_directory, write_json
+    from learnt.io.atomic import sweep_temporaries, write_json
     from learnt.io.lock import run_lock
     from learnt.report.html import write
     from learnt.train.progress import progress
 
-    ensure_directory(directory)
+    plans = [plan(n, root=root, students=students, seed=seed, epochs=epochs, limit=limit) for n in sets]
     with run_lock(directory), progress(4 * len(sets), "demo", quiet=quiet) as bar:
-        found = []
-        for name in sets:
-            found.append(
-                _one_set(directory, plan(name, root=root, students=students, seed=seed, epochs=epochs), bar, say)
-            )
+        sweep_temporaries(directory)
+        found = [_one_set(directory, p, bar, say) for p in plans]
         html, record = directory / "report.html", directory / "report.json"
         write_json(record, {"schema": "learnt.report/1", "comparisons": [c.to_dict() for c in found]})
         write(found, html, title="What did the students learn from the teacher?")
@@ -158,7 +174,7 @@ def _one_set(directory: Path, p: Plan, bar: Any, say: Callable[[str], None]) -> 
     kept = directory / f"{slug(name)}-comparison.json"
     identity = _identity(p)
     done = all((directory / f"{r.name}.recipe.json").exists() for r in (p.teacher, p.independent, p.distilled))
-    if not done or not kept.exists():
+    if not done:
         data = load(**p.source, split="train")
     models: dict[str, Any] = {}
     for role, recipe in (("teacher", p.teacher), ("independent", p.independent), ("distilled", p.distilled)):
@@ -169,13 +185,14 @@ def _one_set(directory: Path, p: Plan, bar: Any, say: Callable[[str], None]) -> 
             else nullcontext() as part
         ):
             models[role] = train(
-                recipe, data, directory, source=p.source,  # type: ignore[arg-type]
-                teacher=models["teacher"][0] if from_teacher else None, teacher_name=p.teacher.name if from_teacher else "",
+                recipe, data, directory, source=p.source,
+                teacher=models["teacher"][0] if from_teacher else None,
+                teacher_name=p.teacher.name if from_teacher else "",
                 callbacks=(_ticks(part),) if part is not None else (),
             )  # fmt: skip
         bar.advance(1)
     if kept.exists():
-        record = read_json(kept)
+        record = read_json(kept, max_bytes=MOST)
         if isinstance(record, dict) and record.get("identity") == identity:
             bar.advance(1)
             say(f"{name}: reused what was there")
@@ -187,7 +204,7 @@ def _one_set(directory: Path, p: Plan, bar: Any, say: Callable[[str], None]) -> 
 
 
 def ask(models: Mapping[str, Any], test: Examples, *, seed: int, bar: Any = None) -> Comparison:
-    """Every question of the catalogue about distilled students and their teacher, with independent students as controls."""
+    """Every question of the catalogue about distilled students and their teacher; independent ones are the controls."""
     from learnt.core.compare import compare
 
     return compare(

@@ -1,8 +1,8 @@
 """One training as plain data: what the command line and the demo ask for, run it, keep it, and never run it twice.
 
-A run directory holds `NAME.safetensors` (N replicas stacked), `models.json` (how to rebuild them) and `NAME.recipe.json`
-(the settings and what happened). A recipe whose settings are already there is not run again; one with other
-settings under the same name is refused. While it runs, its checkpoints live in `.checkpoints/NAME`.
+A run directory holds `NAME.safetensors` (N replicas stacked), `models.json` (how to rebuild them) and
+`NAME.recipe.json` (the settings and what happened). A recipe whose settings are already there is not run again; one
+with other settings under the same name is refused. While it runs, its checkpoints live in `.checkpoints/NAME`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from learnt.adapters.run import load_run, write_model
 from learnt.core.errors import InputError, ResumeError
 from learnt.core.examples import Examples
 from learnt.io.atomic import read_json, write_json
-from learnt.train.checkpoint import Checkpoint
+from learnt.train.checkpoint import Checkpoint, describe
 from learnt.train.history import Callback
 
 Objective = Literal["labels", "kd", "hint", "crd"]
@@ -58,7 +58,7 @@ class Recipe:
 
 def train(
     recipe: Recipe,
-    data: Examples,
+    data: Examples | None,
     directory: Path,
     *,
     source: Mapping[str, Any],
@@ -70,23 +70,29 @@ def train(
     """The trained replicas of a recipe: from the run directory if they are there, else trained now and kept.
 
     Args:
-        data: training examples.
+        data: training examples; None if the training is known to be finished, and they would only be loaded in vain.
         directory: an existing run directory, locked by the caller.
-        source: how `data` was loaded, JSON values; part of the identity of the training.
+        source: how `data` was loaded, JSON values; part of the identity of the training, as is what was loaded.
         teacher: a model or list of models, for the objectives that have one.
-        teacher_name: how the teacher was named; part of the identity of the training.
+        teacher_name: how the teacher was named; part of the identity of the training, as are its weights.
 
     Raises:
-        InputError: an objective without a teacher. ResumeError: other settings under this name.
+        InputError: an objective without a teacher, or no data. ResumeError: other settings under this name.
     """
     if recipe.objective != "labels" and teacher is None:
         raise InputError("teacher", found="none", expected=f"a teacher for the objective {recipe.objective!r}")
     record = directory / f"{recipe.name}.recipe.json"
-    identity = {**asdict(recipe), "data": dict(source), "teacher": teacher_name}
+    identity = {
+        **asdict(recipe), "data": dict(source), "examples": describe(data),
+        "teacher": teacher_name, "teacher_weights": None if recipe.objective == "labels" else describe(teacher),
+    }  # fmt: skip
     if record.exists() and not overwrite:
-        _same(read_json(record)["settings"], identity, recipe.name)
+        _same(_settings(record), identity, recipe.name, ignore=("examples",) if data is None else ())
         models = load_run(directory, recipe.name)
+        shutil.rmtree(directory / ".checkpoints" / recipe.name, ignore_errors=True)  # left if killed at the very end
         return models if isinstance(models, list) else [models]
+    if data is None:
+        raise InputError("data", found=f"none, and no finished training {recipe.name!r}", expected="examples")
     from learnt.train.fit import fit
     from learnt.train.population import Population
 
@@ -150,11 +156,21 @@ def _one(teacher: Any) -> Any:
     return teacher[0] if isinstance(teacher, list) and len(teacher) == 1 else teacher
 
 
-def _same(found: Mapping[str, Any], wanted: Mapping[str, Any], name: str) -> None:
+def _settings(path: Path) -> Mapping[str, Any]:
+    record = read_json(path)
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA or not isinstance(record.get("settings"), dict):
+        raise ResumeError(
+            str(path), found="a file of another kind", expected=f"settings in format {SCHEMA}",
+            remedy="Choose another name or directory, or pass --overwrite.",
+        )  # fmt: skip
+    return record["settings"]
+
+
+def _same(found: Mapping[str, Any], wanted: Mapping[str, Any], name: str, *, ignore: tuple[str, ...] = ()) -> None:
     from learnt.core.comparison import plain
 
     wanted = plain(wanted)
-    keys = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
+    keys = sorted(k for k in {*found, *wanted} - {*ignore} if found.get(k) != wanted.get(k))
     if keys:
         raise ResumeError(
             name,
@@ -190,4 +206,4 @@ def _colour(inputs: Any, generator: Any) -> Any:
     from learnt.data.transforms import ColourJitter
 
     keys = torch.randint(0, 2**62, (len(inputs),), generator=generator, device=generator.device)
-    return ColourJitter(strength=0.8, hue=0.5)(inputs, keys.cpu().numpy().astype("uint64"))
+    return ColourJitter(strength=0.4, hue=0.2)(inputs, keys.cpu().numpy().astype("uint64"))

@@ -30,7 +30,10 @@ def comparisons(path: Path) -> list[Comparison]:
     if not isinstance(record, dict):
         raise InputError(str(path), found=f"a {type(record).__name__}", expected="a comparison or a report")
     if record.get("schema") == "learnt.report/1":
-        return [Comparison.from_dict(item) for item in record.get("comparisons", [])]
+        items = record.get("comparisons")
+        if not isinstance(items, list):
+            raise InputError(str(path), found="a report without comparisons", expected="a report that learnt wrote")
+        return [Comparison.from_dict(item) for item in items]
     return [Comparison.from_dict(record)]
 
 
