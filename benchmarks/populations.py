@@ -2,7 +2,8 @@
 
 The rival is a plain torch loop, written as one would by hand: for each model and each batch, gather, zero_grad,
 forward, cross-entropy, backward, step, with the same optimiser, batch size and number of steps. Times are wall time
-of the whole call (`fit` with all its set-up, checks and records included), the smaller of several alternating runs.
+of the whole call (`fit` with all its set-up, checks and records included), the smallest of many short alternating
+runs, so that a busy machine disturbs neither more than the other.
 Ratio = loop / population: above 1, the population is faster.
 
     python benchmarks/populations.py [--quick]
@@ -83,16 +84,16 @@ def main(quick: bool = False) -> dict[str, object]:
     images = torch.rand(512, 3, 32, 32, generator=generator)
     digits = Examples(inputs=flat, labels=flat[:, :10].argmax(1))
     pictures = Examples(inputs=images, labels=images.mean((2, 3)).argmax(1))
-    repeats = 2 if quick else 5
+    repeats = 3 if quick else 15
     rows: list[dict[str, object]] = []
     for name, optimizer in OPTIMIZERS.items():
         for n in (1, 8, 32):
-            epochs = 2 if quick else max(3, 24 // n)
+            epochs = {1: 12, 8: 4, 32: 2}[n]
             case = {"model": "MLP 64-128-128-10", "optimizer": name, "replicas": n, "batch": 128}
             rows.append(case | compete(lambda: mlp(64, 10), n, digits, optimizer, epochs, 128, repeats))
     for n in (1, 8):
         case = {"model": "CNN 16-32-64, 32x32x3", "optimizer": "Adam", "replicas": n, "batch": 64}
-        rows.append(case | compete(lambda: small_cnn(3, 3), n, pictures, OPTIMIZERS["Adam"], 2, 64, repeats))
+        rows.append(case | compete(lambda: small_cnn(3, 3), n, pictures, OPTIMIZERS["Adam"], 3, 64, min(repeats, 5)))
     table = Table(title=f"N replicas: one population against a Python loop, {torch.get_num_threads()} threads")
     for column in ("model", "optimiser", "N", "loop ms/step", "population ms/step", "ratio", "engine"):
         table.add_column(column, justify="left" if column in ("model", "optimiser", "engine") else "right")

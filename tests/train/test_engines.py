@@ -194,3 +194,28 @@ def test_shared_weights_stay_shared(engine):
     fit(population, blobs(), CrossEntropy(), epochs=2, optimizer=SGD, engine=engine)
     by_hand(start[1], blobs(), F.cross_entropy, SGD, epochs=2, batch=128, seed=0, replica=1)
     assert difference(population[1], start[1]) < 1e-5
+
+
+def test_an_operation_without_a_batching_rule_sends_the_model_to_the_loop_without_a_warning():
+    def make():
+        return nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(6, 8)), nn.Tanh(), nn.Linear(8, 3))
+
+    history = fit(Population(make, 2, seed=0), blobs(), CrossEntropy(), epochs=1)
+    assert history.engine == "loop"
+    assert "would run row by row" in history.notes[0]
+
+
+def test_recurrent_networks_train():
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gru, self.output = nn.GRU(1, 4, batch_first=True), nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.output(self.gru(x[..., None])[0][:, -1])
+
+    population = Population(Recurrent, 2, seed=0)
+    before = population[1]
+    history = fit(population, blobs(), CrossEntropy(), epochs=1)
+    assert history.engine == "loop"
+    assert difference(before, population[1]) > 1e-4

@@ -254,3 +254,29 @@ def test_refused_arguments_leave_the_model_untouched():
         with pytest.raises(InputError):
             fit(module, blobs(), LOSS, **{"epochs": 1, **changes})
     assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator here")
+@pytest.mark.parametrize("engine", ["vmap", "loop"])
+def test_on_an_accelerator_the_numbers_are_those_of_the_cpu_and_the_weights_come_back(engine):
+    ends = []
+    state = torch.cuda.get_rng_state()
+    for device in ("cpu", "cuda"):
+        population = Population(with_batch_norm, 2, seed=0)
+        history = fit(population, blobs(), LOSS, epochs=3, batch_size=16, device=device, engine=engine,
+                      validation=blobs(20, seed=2), patience=2, clip_norm=1.0)  # fmt: skip
+        ends.append(population)
+        assert history.losses.device.type == population.device.type == "cpu"
+    assert all(difference(ends[0][i], ends[1][i]) < 1e-3 for i in range(2))
+    assert torch.equal(state, torch.cuda.get_rng_state())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator here")
+def test_on_an_accelerator_a_loss_that_is_not_finite_is_named_by_its_step_too():
+    population = Population(tiny, 3, seed=0)
+    with torch.no_grad():
+        population.parameters["2.bias"][1] = torch.inf
+    with pytest.raises(DivergedError, match=r"at step 1 in replica 1"):
+        fit(population, blobs(), LOSS, epochs=4, batch_size=16, device="cuda")

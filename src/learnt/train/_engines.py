@@ -23,6 +23,7 @@ from learnt.train._feed import Batches
 
 Choice = Literal["auto", "vmap", "loop"]
 ADVANTAGE = 1.5  # near a tie the loop is taken, so that noise in the clock does not decide the last bits
+PATIENCE = 1.0  # seconds: a step this slow needs no repetition
 PRODUCTS = (
     nn.Linear, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.RMSNorm, nn.BatchNorm1d,
 )  # fmt: skip
@@ -62,7 +63,8 @@ def choose(asked: Choice, stack: Stack, loss: Loss, batches: Batches, seed: int)
         return "loop", "engine loop: as asked"
     if asked == "auto" and stack.size == 1:
         return "loop", "engine loop: one replica"
-    trouble, together = _trial("vmap", stack, loss, batches, seed)
+    untimed = asked == "vmap" or _only_products(stack.bundle)
+    trouble, together = _trial("vmap", stack, loss, batches, seed, repeats=0 if untimed else 3)
     if trouble is not None:
         if asked == "vmap":
             raise InputError(
@@ -74,9 +76,9 @@ def choose(asked: Choice, stack: Stack, loss: Loss, batches: Batches, seed: int)
         return "loop", f"engine loop: cannot be vectorised over replicas ({trouble})"
     if asked == "vmap":
         return "vmap", "engine vmap: as asked"
-    if _only_products(stack.bundle):
+    if untimed:
         return "vmap", "engine vmap: matrix products only"
-    _, apart = _trial("loop", stack, loss, batches, seed)
+    _, apart = _trial("loop", stack, loss, batches, seed, repeats=3)
     chosen = "vmap" if together * ADVANTAGE < apart else "loop"
     return (
         chosen,
@@ -88,34 +90,36 @@ def _only_products(module: nn.Module) -> bool:
     return all(isinstance(m, PRODUCTS) for m in module.modules() if next(m.parameters(recurse=False), None) is not None)
 
 
-def _trial(name: str, stack: Stack, loss: Loss, batches: Batches, seed: int) -> tuple[str | None, float]:
-    """What went wrong (None if nothing did) and the best of three times in seconds, after a warm-up."""
+def _trial(
+    name: str, stack: Stack, loss: Loss, batches: Batches, seed: int, *, repeats: int
+) -> tuple[str | None, float]:
+    """What went wrong (None if nothing did) and the best of some times in seconds, after a warm-up."""
     scratch = stack.scratch()
     active = torch.ones(stack.size, dtype=torch.bool)
     best = float("inf")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # vmap warns where it falls back to a slow path; the time shows it
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
             engine = build(name, scratch, seed)
-            for k in range(4):
+            for k in range(1 + repeats):
                 start = time.perf_counter()
                 engine.gradients(loss, batches, 0, active)
                 _wait(stack.device)
                 if k:
                     best = min(best, time.perf_counter() - start)
-                elif _settled(time.perf_counter() - start):
-                    return None, time.perf_counter() - start
+                elif time.perf_counter() - start > PATIENCE:
+                    best = time.perf_counter() - start
+                    break
     except LearntError:
         raise  # our own objection is the same in either engine
     except Exception as error:  # noqa: BLE001  (vmap raises many types for what it cannot do)
         if name == "loop":
             raise
         return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160] if str(error) else ''}", best
+    slow = next((str(w.message) for w in told if "performance drop" in str(w.message)), None)
+    if slow is not None:  # vmap has no rule for one operation and would run it row by row
+        return slow.split("batching rule for ")[-1].split(". ")[0] + " would run row by row", best
     return None, best
-
-
-def _settled(seconds: float) -> bool:
-    return seconds > 1.0  # so slow a step needs no repetition
 
 
 def _wait(device: torch.device) -> None:
