@@ -247,6 +247,14 @@ def test_data_without_meaning_are_refused():
         fit(tiny(), (torch.zeros(4, 6), torch.rand(4)), SquaredError(), epochs=1)
 
 
+def test_weights_that_are_not_finite_are_refused_by_name():
+    module = tiny()
+    with torch.no_grad():
+        module[2].bias[1] = torch.nan
+    with pytest.raises(NonFiniteError, match=r"parameter 2\.bias.*index \(0, 1\)"):
+        fit(module, blobs(), LOSS, epochs=1)
+
+
 def test_refused_arguments_leave_the_model_untouched():
     module = tiny()
     before = {k: v.clone() for k, v in module.state_dict().items()}
@@ -277,6 +285,6 @@ def test_on_an_accelerator_the_numbers_are_those_of_the_cpu_and_the_weights_come
 def test_on_an_accelerator_a_loss_that_is_not_finite_is_named_by_its_step_too():
     population = Population(tiny, 3, seed=0)
     with torch.no_grad():
-        population.parameters["2.bias"][1] = torch.inf
+        population.parameters["2.bias"][1] = 3e38
     with pytest.raises(DivergedError, match=r"at step 1 in replica 1"):
-        fit(population, blobs(), LOSS, epochs=4, batch_size=16, device="cuda")
+        fit(population, blobs(), lambda m, b: (m(b.inputs) ** 2).sum(), epochs=4, batch_size=16, device="cuda")

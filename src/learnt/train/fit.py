@@ -19,7 +19,7 @@ from torch import nn
 from torch.func import functional_call
 
 from learnt.core.errors import InputError, LearntError, ShapeError
-from learnt.core.examples import Examples, as_examples
+from learnt.core.examples import Examples, as_examples, check_finite
 from learnt.train._bundle import Stack, assemble, disband
 from learnt.train._engines import Choice, build, choose
 from learnt.train._feed import Augment, Feeder
@@ -236,7 +236,9 @@ def _place(thing: Population | nn.Module, device: str | torch.device | None) -> 
 
 
 def _check_model(stack: Stack, objective: Any, data: Examples) -> None:
-    """One forward pass of replica 0 on two examples, so that wrong shapes are told before any training."""
+    """Finite weights, and one forward pass of replica 0 on two examples: faults are told before any training."""
+    for name, parameter in stack.parameters.items():
+        check_finite(parameter.detach(), f"parameter {name.removeprefix('model.')}")
     state = {k: v.detach()[0].clone() for k, v in stack.tensors().items()}
     inputs = data.inputs[:2].to(stack.device, stack.dtype if data.inputs.is_floating_point() else None)
     stack.bundle.eval()
