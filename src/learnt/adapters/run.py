@@ -54,13 +54,7 @@ def write_model(
     Raises:
         InputError: a name that is no file name, an unknown factory. StorageError: it cannot be written.
     """
-    if (
-        not name
-        or len(name) > 80
-        or name.startswith(".")
-        or not all(c.isascii() and (c.isalnum() or c in "._-") for c in name)
-    ):
-        raise InputError("name", found=repr(printable(name)), expected="up to 80 letters, digits, dots, dashes")
+    require_name(name)
     _factory(factory, str(directory))
     states = [models.state_dict()] if isinstance(models, nn.Module) else [model.state_dict() for model in models]
     if not states:
@@ -73,6 +67,13 @@ def write_model(
     entries[name] = {"factory": factory, "arguments": dict(arguments), "weights": path.name, "replica": None}
     write_json(root / INDEX, {"schema": SCHEMA, "models": entries})
     return path
+
+
+def require_name(name: str) -> None:
+    """Raise InputError if `name` cannot be a file name in a run directory, or would lead out of it."""
+    plain = all(c.isascii() and (c.isalnum() or c in "._-") for c in name)
+    if not name or len(name) > 80 or name.startswith(".") or not plain:
+        raise InputError("name", found=repr(printable(name)), expected="up to 80 letters, digits, dots, dashes")
 
 
 def model_names(directory: str | os.PathLike[str]) -> tuple[str, ...]:

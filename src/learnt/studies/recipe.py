@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from learnt.adapters.run import load_run, write_model
+from learnt.adapters.run import load_run, require_name, write_model
 from learnt.core.errors import InputError, ResumeError
 from learnt.core.examples import Examples
 from learnt.io.atomic import read_json, write_json
@@ -77,8 +77,9 @@ def train(
         teacher_name: how the teacher was named; part of the identity of the training, as are its weights.
 
     Raises:
-        InputError: an objective without a teacher, or no data. ResumeError: other settings under this name.
+        InputError: no file name, an objective without a teacher, no data. ResumeError: other settings under this name.
     """
+    require_name(recipe.name)
     if recipe.objective != "labels" and teacher is None:
         raise InputError("teacher", found="none", expected=f"a teacher for the objective {recipe.objective!r}")
     record = directory / f"{recipe.name}.recipe.json"
