@@ -14,6 +14,8 @@ from typing import ClassVar, final
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from learnt.agreement._common import OUTPUT_LAWS, STANTON
 from learnt.core.examples import Examples
@@ -21,18 +23,18 @@ from learnt.core.measure import Evidence, Facts, Measure, mean
 from learnt.core.subject import Subject
 
 
-def kl_divergence(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
+def kl_divergence(log_p: Float[Tensor, "n classes"], log_q: Float[Tensor, "n classes"]) -> Float[Tensor, "n"]:
     """(n,) KL(p || q) in nats from (n, c) log-probabilities; 0 log 0 = 0."""
     return torch.where(log_p > -math.inf, log_p.exp() * (log_p - log_q), 0.0).sum(-1).clamp_min(0)
 
 
-def js_divergence(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
+def js_divergence(log_p: Float[Tensor, "n classes"], log_q: Float[Tensor, "n classes"]) -> Float[Tensor, "n"]:
     """(n,) Jensen-Shannon divergence in nats from (n, c) log-probabilities; between 0 and log 2."""
     log_m = torch.logaddexp(log_p, log_q) - math.log(2)
     return ((kl_divergence(log_p, log_m) + kl_divergence(log_q, log_m)) / 2).clamp(0, math.log(2))
 
 
-def total_variation(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
+def total_variation(log_p: Float[Tensor, "n classes"], log_q: Float[Tensor, "n classes"]) -> Float[Tensor, "n"]:
     """(n,) total variation distance, between 0 and 1."""
     return (log_p.exp() - log_q.exp()).abs().sum(-1) / 2
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
+from jaxtyping import Shaped
 
 from learnt.agreement._common import GEIRHOS
 from learnt.core.examples import Examples
@@ -19,7 +20,7 @@ from learnt.core.measure import Evidence, Facts, Measure, Sums, Undefined
 from learnt.core.subject import Subject
 
 
-def error_consistency(correct_a: np.ndarray, correct_b: np.ndarray) -> float:
+def error_consistency(correct_a: Shaped[np.ndarray, "n"], correct_b: Shaped[np.ndarray, "n"]) -> float:
     """Kappa of two (n,) boolean vectors of correctness; NaN where it is undefined."""
     return float(_kappa(_columns(correct_a, correct_b).mean(0)))
 
@@ -53,7 +54,8 @@ class ErrorConsistency(Measure[Subject, Examples]):
         invariances=("example order", "batch size", "class permutation", "logit shift", "logit scale"),
         needs=("logits", "labels"),
         references=(GEIRHOS,),
-        how="Cohen's kappa between the two records of right and wrong: 0 for independent errors, 1 for the same examples.",
+        how="Cohen's kappa between the two records of right and wrong: 0 for independent errors, 1 for the same "
+        "examples.",
         caveat="Does not ask whether the mistakes are the same answer; few errors give a wide interval.",
         cost="one forward pass a model",
     )

@@ -3,8 +3,8 @@
 agreement(a, b) = mean_i [ argmax f_a(x_i) = argmax f_b(x_i) ], right or wrong.
 
 Accuracy bounds it: with accuracies p and q it lies between max(0, p + q - 1) and 1 - |p - q|. Details also give the
-agreement expected of two models that err independently within each class, sum_c P(c) sum_k C_a[c, k] C_b[c, k] (C: row-normalised
-confusion), and the exact McNemar table of who is right alone.
+agreement expected of two models that err independently within each class, sum_c P(c) sum_k C_a[c, k] C_b[c, k]
+(C: row-normalised confusion), and the exact McNemar table of who is right alone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
+from jaxtyping import Int
 
 from learnt.agreement._common import OJHA, OUTPUT_LAWS, STANTON
 from learnt.core.examples import Examples
@@ -23,7 +24,7 @@ from learnt.core.statistics import mcnemar_p
 from learnt.core.subject import Subject
 
 
-def agreement(a: np.ndarray, b: np.ndarray) -> float:
+def agreement(a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"]) -> float:
     """Share of examples with equal answers; a, b: (n,) class indices."""
     return float(np.mean(a == b))
 
@@ -33,7 +34,9 @@ def agreement_bounds(accuracy_a: float, accuracy_b: float) -> tuple[float, float
     return max(0.0, accuracy_a + accuracy_b - 1), 1 - abs(accuracy_a - accuracy_b)
 
 
-def expected_agreement(a: np.ndarray, b: np.ndarray, labels: np.ndarray, classes: int) -> float:
+def expected_agreement(
+    a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"], labels: Int[np.ndarray, "n"], classes: int
+) -> float:
     """Agreement of two models with these confusions that err independently given the class."""
     total = 0.0
     for c in range(classes):
@@ -102,6 +105,6 @@ class Agreement(Measure[Subject, Examples]):
             return None
         names = details["b"]["classes"]
         return Chart(
-            kind="heatmap", series=tables, x=names, y=names, x_label="its answer", y_label="a's answer", low=0.0, high=1.0,
-            alt="Share of each answer given, for each answer of a; the diagonal is agreement.",
+            kind="heatmap", series=tables, x=names, y=names, x_label="its answer", y_label="a's answer",
+            low=0.0, high=1.0, alt="Share of each answer given, for each answer of a; the diagonal is agreement.",
         )  # fmt: skip
