@@ -3,7 +3,8 @@
 Confidence = largest probability. With 15 equal-width bins (lo, hi] of confidence,
     ECE = sum_m (n_m / n) | accuracy_m - confidence_m | = sum_m | mean_i 1[i in m] (correct_i - confidence_i) |.
 The second form is a function of means over examples, which is how it is resampled. Empty bins count nothing.
-torchmetrics uses bins [lo, hi): numbers differ where confidences sit on an edge. `adaptive_ece` uses bins of equal mass.
+torchmetrics uses bins [lo, hi): numbers differ where confidences sit on an edge. `adaptive_ece` uses bins of equal
+mass.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
+from jaxtyping import Float, Int, Shaped
 
 from learnt.calibration._common import CALIBRATION_LAWS, GUO
 from learnt.core.errors import InputError
@@ -22,32 +24,36 @@ from learnt.core.panels import Chart
 from learnt.core.subject import Subject
 
 
-def bin_of(confidence: np.ndarray, bins: int) -> np.ndarray:
+def bin_of(confidence: Float[np.ndarray, "n"], bins: int) -> Int[np.ndarray, "n"]:
     """(n,) index of the bin (lo, hi] of each confidence in [0, 1]; 0 falls into the first."""
     edges = np.linspace(0, 1, bins + 1)
     return np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
 
 
-def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, *, bins: int = 15) -> float:
+def expected_calibration_error(
+    confidence: Float[np.ndarray, "n"], correct: Shaped[np.ndarray, "n"], *, bins: int = 15
+) -> float:
     """ECE of (n,) confidences and (n,) correctness."""
     return float(_ece(_columns(confidence, correct, bins).mean(0)))
 
 
-def maximum_calibration_error(confidence: np.ndarray, correct: np.ndarray, *, bins: int = 15) -> float:
+def maximum_calibration_error(
+    confidence: Float[np.ndarray, "n"], correct: Shaped[np.ndarray, "n"], *, bins: int = 15
+) -> float:
     """Largest gap between accuracy and confidence over the bins that are not empty."""
     where = bin_of(confidence, bins)
     gaps = [abs(correct[where == m].mean() - confidence[where == m].mean()) for m in range(bins) if (where == m).any()]
     return float(max(gaps))
 
 
-def adaptive_ece(confidence: np.ndarray, correct: np.ndarray, *, bins: int = 15) -> float:
+def adaptive_ece(confidence: Float[np.ndarray, "n"], correct: Shaped[np.ndarray, "n"], *, bins: int = 15) -> float:
     """ECE with bins of (nearly) equal mass along the sorted confidences."""
     order = np.argsort(confidence, kind="stable")
     parts = np.array_split(order, min(bins, len(order)))
     return float(sum(len(p) * abs(correct[p].mean() - confidence[p].mean()) for p in parts) / len(order))
 
 
-def check_probabilities(probabilities: np.ndarray) -> None:
+def check_probabilities(probabilities: Float[np.ndarray, "n classes"]) -> None:
     """Raise InputError unless rows of (n, c) are non-negative and sum to 1 (to 1e-3)."""
     worst = float(np.abs(probabilities.sum(1) - 1).max())
     if worst > 1e-3 or probabilities.min() < 0:

@@ -11,6 +11,8 @@ from typing import ClassVar, final
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from learnt.calibration._common import BRIER, CALIBRATION_LAWS, GUO
 from learnt.core.examples import Examples
@@ -18,13 +20,15 @@ from learnt.core.measure import Evidence, Facts, Measure, difference, mean
 from learnt.core.subject import Subject
 
 
-def brier_score(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def brier_score(probabilities: Float[Tensor, "n classes"], labels: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
     """(n,) Brier scores, summed over classes, of (n, c) probabilities and (n,) labels."""
     target = torch.nn.functional.one_hot(labels, probabilities.shape[1]).to(probabilities.dtype)
     return (probabilities - target).square().sum(1)
 
 
-def negative_log_likelihood(log_probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def negative_log_likelihood(
+    log_probabilities: Float[Tensor, "n classes"], labels: Int[Tensor, "n"]
+) -> Float[Tensor, "n"]:
     """(n,) -log p of the label, in nats."""
     return -log_probabilities.gather(1, labels[:, None])[:, 0]
 
@@ -48,7 +52,8 @@ class Brier(Measure[Subject, Examples]):
         invariances=CALIBRATION_LAWS,
         needs=("logits", "labels"),
         references=(BRIER,),
-        how="Squared distance between the probability vector and the true class, summed over classes, averaged over examples.",
+        how="Squared distance between the probability vector and the true class, summed over classes, averaged over "
+        "examples.",
         caveat="Mixes accuracy and calibration.",
         cost="one forward pass a model",
     )
