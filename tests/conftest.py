@@ -1,4 +1,4 @@
-"""What all tests share: no network, one torch thread, reproducible hypothesis examples."""
+"""What all tests share: no network, one torch thread, reproducible hypothesis examples, checked shapes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import socket
 
 import pytest
 from hypothesis import settings
+from jaxtyping import install_import_hook
+from tests.shapes import CHECKED
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+install_import_hook(CHECKED, "tests.shapes.check")  # before any test imports learnt; off wherever else it is imported
 settings.register_profile("learnt", deadline=None, derandomize=True, max_examples=50, print_blob=True)
 settings.load_profile("learnt")
 
