@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -47,7 +48,13 @@ DENSE_FROM = 1 / 32  # share of the memory from which one product with all of it
 FEATURES, RANK, START, COUNT = "crd_teacher_features", "crd_rank", "crd_class_start", "crd_class_count"
 
 
-def contrast_loss(scores: Tensor, log_z: Tensor | float, *, size: int, epsilon: float = EPSILON) -> Tensor:
+def contrast_loss(
+    scores: Float[Tensor, "batch candidates"],
+    log_z: Float[Tensor, ""] | float,
+    *,
+    size: int,
+    epsilon: float = EPSILON,
+) -> Float[Tensor, ""]:
     """Noise-contrastive loss of one direction, summed over negatives and averaged over the batch, in nats.
 
     Args:
@@ -71,12 +78,17 @@ def _softplus(x: Tensor) -> Tensor:
     return F.softplus(x, threshold=40)  # the default of 20 leaves out up to 2e-9, which float64 can see
 
 
-def log_normaliser(scores: Tensor, size: int) -> Tensor:
+def log_normaliser(scores: Float[Tensor, "batch candidates"], size: int) -> Float[Tensor, ""]:
     """Logarithm of Z = M * mean(exp(scores)) for the scores (B, 1 + N) of the first batch."""
     return scores.flatten().logsumexp(0) - math.log(scores.numel()) + math.log(size)
 
 
-def memory_scores(memory: Tensor, anchors: Tensor, index: Tensor, temperature: float) -> Tensor:
+def memory_scores(
+    memory: Float[Tensor, "rows dim"],
+    anchors: Float[Tensor, "batch dim"],
+    index: Int[Tensor, "batch candidates"],
+    temperature: float,
+) -> Float[Tensor, "batch candidates"]:
     """(B, K) inner products of each anchor with K rows of the memory, over temperature.
 
     Args:
@@ -94,7 +106,9 @@ def memory_scores(memory: Tensor, anchors: Tensor, index: Tensor, temperature: f
     return (rows @ anchors.unsqueeze(-1)).squeeze(-1) / temperature
 
 
-def updated_rows(rows: Tensor, vectors: Tensor, momentum: float) -> Tensor:
+def updated_rows(
+    rows: Float[Tensor, "batch dim"], vectors: Float[Tensor, "batch dim"], momentum: float
+) -> Float[Tensor, "batch dim"]:
     """(B, d) new memory rows: normalise(momentum * rows + (1 - momentum) * vectors)."""
     return F.normalize(momentum * rows + (1 - momentum) * vectors, dim=-1)
 

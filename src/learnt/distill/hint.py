@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -40,7 +41,11 @@ from learnt.train.objectives import Batch, Model, check_classes
 FEATURES = "hint_teacher_features"
 
 
-def hint_loss(regressed: Tensor, teacher_features: Tensor, reduction: Literal["mean", "half_sum"] = "mean") -> Tensor:
+def hint_loss(
+    regressed: Float[Tensor, "batch *features"],
+    teacher_features: Float[Tensor, "batch *features"],
+    reduction: Literal["mean", "half_sum"] = "mean",
+) -> Float[Tensor, ""]:
     """Squared error between regressed student features and teacher features.
 
     Args:
@@ -121,7 +126,7 @@ def make_regressor(student_shape: Sequence[int], teacher_shape: Sequence[int], *
     )
 
 
-def tokens_to_map(tokens: Tensor, *, drop: int = 1) -> Tensor:
+def tokens_to_map(tokens: Float[Tensor, "batch tokens dim"], *, drop: int = 1) -> Float[Tensor, "batch dim side side"]:
     """(B, drop + h*h, d) tokens of a vision transformer -> (B, d, h, h), without the first `drop` (class) tokens.
 
     Raises:

@@ -23,6 +23,7 @@ from functools import cached_property
 from typing import Any, Literal, final
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -45,8 +46,11 @@ LOGITS = "kd_teacher_logits"
 
 
 def kd_loss(
-    student_logits: Tensor, teacher_logits: Tensor, temperature: float = 4.0, form: Literal["kl", "ce"] = "kl"
-) -> Tensor:
+    student_logits: Float[Tensor, "batch classes"],
+    teacher_logits: Float[Tensor, "batch classes"],
+    temperature: float = 4.0,
+    form: Literal["kl", "ce"] = "kl",
+) -> Float[Tensor, ""]:
     """Distillation loss of softened probabilities, times temperature squared, averaged over the batch, in nats.
 
     Args:
@@ -82,7 +86,7 @@ def _kl_terms(t: Tensor, s: Tensor) -> Tensor:
     return torch.where(d.abs() < 1, t.exp() * (near + torch.expm1(-near)), t.exp() * (d - 1) + s.exp())
 
 
-def ensemble_logits(members: Tensor) -> Tensor:
+def ensemble_logits(members: Float[Tensor, "members n classes"]) -> Float[Tensor, "n classes"]:
     """Logits of an ensemble: the log of the mean of the members' probabilities (Stanton et al. 2021, Eq. 3).
 
     Args:

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any, final
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from learnt.core.errors import InputError, ShapeError
@@ -26,7 +27,9 @@ from learnt.train.objectives import Batch, Model
 OUTPUTS = "logit_teacher_outputs"
 
 
-def logit_mse(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+def logit_mse(
+    student_logits: Float[Tensor, "batch *outputs"], teacher_logits: Float[Tensor, "batch *outputs"]
+) -> Float[Tensor, ""]:
     """Half the squared distance of the outputs, averaged over the batch.
 
     Args:
@@ -61,7 +64,7 @@ class LinearRecovery:
     residual: float
 
 
-def recover_linear(inputs: Tensor, outputs: Tensor) -> LinearRecovery:
+def recover_linear(inputs: Float[Tensor, "n features"], outputs: Float[Tensor, "n outputs"]) -> LinearRecovery:
     """Solve W x + b = z for all points in float64 and say whether the solution is the only one (spec 1.5).
 
     Args:
