@@ -17,7 +17,9 @@ RATES = arrays(np.float64, 12, elements=st.sampled_from([0.0, 0.1, 0.5, 0.7, np.
 
 def test_cosine_equals_the_golden_number():
     g = GOLDEN["gradcam"]
-    assert cosine([g["cam_teacher"]], [g["cam_student"]])[0] == pytest.approx(g["cosine"], abs=1e-12)
+    assert cosine(np.array([g["cam_teacher"]]), np.array([g["cam_student"]]))[0] == pytest.approx(
+        g["cosine"], abs=1e-12
+    )
 
 
 def test_cosine_does_not_depend_on_the_scale_of_a_map_however_small():
@@ -41,7 +43,9 @@ def test_spearman_of_a_constant_map_is_undefined():
 
 def test_win_rate_equals_the_golden_number():
     g = GOLDEN["cam_win_rate"]
-    assert win_rate(g["cos_distilled"], g["cos_independent"]) == pytest.approx(g["win_rate_ties_half"], abs=1e-12)
+    assert win_rate(np.array(g["cos_distilled"]), np.array(g["cos_independent"])) == pytest.approx(
+        g["win_rate_ties_half"], abs=1e-12
+    )
 
 
 @given(RATES, RATES)
@@ -50,7 +54,7 @@ def test_the_two_win_rates_of_a_pair_add_up_to_one(s, i):
 
 
 def test_an_undefined_similarity_is_a_tie():
-    assert win_rate([np.nan, 0.9], [0.2, 0.1]) == 0.75
+    assert win_rate(np.array([np.nan, 0.9]), np.array([0.2, 0.1])) == 0.75
 
 
 def test_win_rate_refuses_no_images_and_unequal_lengths():

@@ -23,7 +23,8 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 from learnt.attribution._maps import SALT, Maps, empty_share, mean_maps, to_unit
 from learnt.attribution.similarity import cosine, resize
@@ -34,7 +35,9 @@ from learnt.core.panels import Chart
 from learnt.core.subject import Subject
 
 
-def cam(activations: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
+def cam(
+    activations: Float[Tensor, "n channels h w"], gradients: Float[Tensor, "n channels h w"]
+) -> Float[Tensor, "n h w"]:
     """Class activation maps from a layer's output and its gradient.
 
     Args:
@@ -75,7 +78,9 @@ def spatial_layer(subject: Subject, layer: str | None = None) -> str:
     return (fine or spatial)[-1]
 
 
-def gradcam(subject: Subject, inputs: torch.Tensor, classes: torch.Tensor, layer: str | None = None) -> np.ndarray:
+def gradcam(
+    subject: Subject, inputs: Float[Tensor, "n *shape"], classes: Int[Tensor, "n"], layer: str | None = None
+) -> Float[np.ndarray, "n h w"]:
     """Grad-CAM maps, one backward pass a batch, from the score to the layer and no further.
 
     Args:

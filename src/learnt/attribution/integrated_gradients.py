@@ -23,6 +23,8 @@ from typing import Any, ClassVar, Literal, final
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from learnt.attribution._maps import SALT, Maps, empty_share, mean_maps, to_unit
 from learnt.attribution.similarity import cosine, spearman
@@ -35,7 +37,9 @@ from learnt.core.subject import Subject
 Nodes = Literal["gauss-legendre", "midpoint", "left"]
 
 
-def quadrature(steps: int, nodes: Nodes = "gauss-legendre") -> tuple[np.ndarray, np.ndarray]:
+def quadrature(
+    steps: int, nodes: Nodes = "gauss-legendre"
+) -> tuple[Float[np.ndarray, "{steps}"], Float[np.ndarray, "{steps}"]]:
     """Nodes and weights of a rule on [0, 1].
 
     Args:
@@ -56,8 +60,8 @@ def quadrature(steps: int, nodes: Nodes = "gauss-legendre") -> tuple[np.ndarray,
 
 
 def baseline_of(
-    inputs: torch.Tensor, baseline: float | torch.Tensor | Literal["black", "blurred"], low: float | None
-) -> torch.Tensor:
+    inputs: Float[Tensor, "n *shape"], baseline: float | Tensor | Literal["black", "blurred"], low: float | None
+) -> Float[Tensor, "n *shape"]:
     """The point without information from which the path starts, in the shape of `inputs`.
 
     Args:
@@ -96,13 +100,13 @@ def _blur(images: torch.Tensor) -> torch.Tensor:
 
 def integrated_gradients(
     subject: Subject,
-    inputs: torch.Tensor,
-    classes: torch.Tensor,
+    inputs: Float[Tensor, "n *shape"],
+    classes: Int[Tensor, "n"],
     *,
     steps: int = 64,
     nodes: Nodes = "gauss-legendre",
-    baseline: float | torch.Tensor | Literal["black", "blurred"] = "black",
-) -> tuple[np.ndarray, np.ndarray]:
+    baseline: float | Tensor | Literal["black", "blurred"] = "black",
+) -> tuple[Float[np.ndarray, "n *shape"], Float[np.ndarray, "n"]]:
     """Integrated gradients of the score of one class for each input.
 
     Args:
@@ -152,7 +156,7 @@ def integrated_gradients(
     return attributions.numpy(), (attributions.flatten(1).sum(1) - rise).numpy()
 
 
-def strength(attributions: np.ndarray) -> np.ndarray:
+def strength(attributions: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "n ..."]:
     """(n, C, H, W) -> (n, H, W), |.| summed over channels; other shapes keep their axes: (n, ...) -> (n, ...)."""
     return np.abs(attributions).sum(1) if attributions.ndim == 4 else np.abs(attributions)
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, final
 
 import numpy as np
+from jaxtyping import Float, Shaped
 
 from learnt.attribution._maps import Maps, empty_share
 from learnt.attribution.gradcam import cam_maps
@@ -33,7 +34,7 @@ from learnt.core.subject import Subject
 _SIDES = (("a", "A"), ("b", "B"), ("control", "control"))
 
 
-def mass_inside(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+def mass_inside(maps: Float[np.ndarray, "n h w"], masks: Shaped[np.ndarray, "n h w"]) -> Float[np.ndarray, "n"]:
     """Share of each map's mass inside its mask.
 
     Args:
@@ -48,7 +49,7 @@ def mass_inside(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
         return (maps * masks).sum((1, 2)) / maps.sum((1, 2))
 
 
-def points_inside(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+def points_inside(maps: Float[np.ndarray, "n h w"], masks: Shaped[np.ndarray, "n h w"]) -> Float[np.ndarray, "n"]:
     """Whether each map's maximum lies inside its mask; tied maxima share. Shapes as `mass_inside`."""
     _check(maps, masks)
     peak = maps.max(axis=(1, 2), keepdims=True)

@@ -19,11 +19,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Real
 
 from learnt.core.errors import InputError, ShapeError
 
 
-def cosine(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+def cosine(u: Real[np.ndarray, "n *shape"], v: Real[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n"]:
     """Cosine of each pair of maps.
 
     Args:
@@ -40,7 +41,7 @@ def cosine(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.clip(value, -1.0, 1.0)
 
 
-def spearman(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+def spearman(u: Real[np.ndarray, "n *shape"], v: Real[np.ndarray, "n *shape"]) -> Float[np.ndarray, "n"]:
     """Rank correlation of each pair of maps, average ranks for ties.
 
     Args:
@@ -57,7 +58,7 @@ def spearman(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return cosine(ranks_u - middle, ranks_v - middle)
 
 
-def win_rate(student: np.ndarray, independent: np.ndarray) -> float:
+def win_rate(student: Float[np.ndarray, "n"], independent: Float[np.ndarray, "n"]) -> float:
     """Share of images on which the student's map is closer to the teacher's than an independent network's map.
 
     Args:
@@ -75,7 +76,7 @@ def win_rate(student: np.ndarray, independent: np.ndarray) -> float:
     return float(np.mean(np.where(s > i, 1.0, np.where(s < i, 0.0, 0.5))))
 
 
-def resize(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize(maps: Float[np.ndarray, "n h w"], size: tuple[int, int]) -> Float[np.ndarray, "n {size[0]} {size[1]}"]:
     """Bilinear resampling of (n, h, w) maps to (n, *size); cells are averaged when the grid becomes coarser."""
     if maps.shape[1:] == tuple(size):
         return maps
