@@ -99,7 +99,9 @@ def test_the_three_readings_by_hand():
         np.array([True, True, False, True, True]), np.array([1, 2, 2, 0, 1]), np.array([0, 0, 0, 0, 0]),
     )  # fmt: skip
     assert rates == {"changed": 0.75, "wrong": 0.75, "same_wrong": 0.25}
-    assert fooling_rates(np.zeros(2, bool), np.zeros(2), np.ones(2, bool), np.zeros(2), np.zeros(2)) == {}
+    assert (
+        fooling_rates(np.zeros(2, bool), np.zeros(2, int), np.ones(2, bool), np.zeros(2, int), np.zeros(2, int)) == {}
+    )
 
 
 def test_without_a_fooled_image_the_rate_does_not_exist(net, images):

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
+from jaxtyping import Bool
 
 from learnt.core.examples import Examples
 from learnt.core.measure import Evidence, Facts, Measure, mean
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from learnt.data.transforms import Transform
 
 
-def kappa(first: np.ndarray, second: np.ndarray) -> float | None:
+def kappa(first: Bool[np.ndarray, "n"], second: Bool[np.ndarray, "n"]) -> float | None:
     """Cohen's kappa of two yes/no sequences; None where agreement is certain by chance alone.
 
     Args:

@@ -22,6 +22,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int, UInt64
+from torch import Tensor
 
 from learnt.core.errors import InputError, NonFiniteError, NotApplicable, ShapeError
 from learnt.core.examples import uniform
@@ -32,14 +34,14 @@ Model = Callable[[torch.Tensor], torch.Tensor]
 _STREAM = np.uint64(0xD1342543DE82EF95)
 
 
-def doubt(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def doubt(logits: Float[Tensor, "n classes"], labels: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
     """(n, c) logits and (n,) true classes -> (n,) log((1 - p_y) / p_y), the log-odds of being wrong."""
     true = logits.gather(1, labels[:, None])
     others = logits.scatter(1, labels[:, None], -torch.inf)
     return others.logsumexp(1) - true[:, 0]
 
 
-def step_sign(model: Model, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def step_sign(model: Model, inputs: Float[Tensor, "n *shape"], labels: Int[Tensor, "n"]) -> Float[Tensor, "n *shape"]:
     """Sign of the gradient of the cross-entropy with respect to each input; zero where the model ignores it.
 
     Args:
@@ -60,25 +62,25 @@ def step_sign(model: Model, inputs: torch.Tensor, labels: torch.Tensor) -> torch
 
 
 def fgsm(
-    model: Model, inputs: torch.Tensor, labels: torch.Tensor, *, eps: float, low: float, high: float
-) -> torch.Tensor:
+    model: Model, inputs: Float[Tensor, "n *shape"], labels: Int[Tensor, "n"], *, eps: float, low: float, high: float
+) -> Float[Tensor, "n *shape"]:
     """One step of size eps along the sign of the gradient. Arguments as `pgd`."""
     return pgd(model, inputs, labels, eps=eps, alpha=eps, steps=1, low=low, high=high)
 
 
 def pgd(
     model: Model,
-    inputs: torch.Tensor,
-    labels: torch.Tensor,
+    inputs: Float[Tensor, "n *shape"],
+    labels: Int[Tensor, "n"],
     *,
     eps: float,
     alpha: float | None = None,
     steps: int = 5,
     low: float,
     high: float,
-    start: torch.Tensor | None = None,
+    start: Float[Tensor, "n *shape"] | None = None,
     stop: bool = False,
-) -> torch.Tensor:
+) -> Float[Tensor, "n *shape"]:
     """Iterated sign-gradient ascent on the cross-entropy, inside the eps ball and the valid range.
 
     Args:
@@ -115,7 +117,9 @@ def pgd(
     return current
 
 
-def random_start(keys: np.ndarray, inputs: torch.Tensor, eps: float, *, salt: int = 0) -> torch.Tensor:
+def random_start(
+    keys: UInt64[np.ndarray, "n"], inputs: Float[Tensor, "n *shape"], eps: float, *, salt: int = 0
+) -> Float[Tensor, "n *shape"]:
     """Uniform displacements in [-eps, eps] that depend on the examples' keys only.
 
     Args:
@@ -161,7 +165,7 @@ class Attack:
         return self.eps if self.method == "fgsm" else self.eps * self.stride
 
 
-def adversaries(subject: Subject, index: np.ndarray, attack: Attack) -> torch.Tensor:
+def adversaries(subject: Subject, index: Int[np.ndarray, "k"], attack: Attack) -> Float[Tensor, "k *shape"]:
     """Adversarial versions of some of the subject's examples, made against their true labels.
 
     Args:
@@ -207,7 +211,9 @@ def bounds(subject: Subject) -> tuple[float, float]:
     return float(data.low), float(data.high)
 
 
-def fooled(subject: Subject, index: np.ndarray, inputs: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+def fooled(
+    subject: Subject, index: Int[np.ndarray, "k"], inputs: Float[Tensor, "k *shape"]
+) -> tuple[Bool[np.ndarray, "k"], Int[np.ndarray, "k"]]:
     """Which answers change, and to what.
 
     Args:
@@ -224,7 +230,7 @@ def fooled(subject: Subject, index: np.ndarray, inputs: torch.Tensor) -> tuple[n
 
 def calibrate_eps(
     subject: Subject,
-    index: np.ndarray,
+    index: Int[np.ndarray, "k"],
     attack: Attack,
     *,
     target: float = 0.85,

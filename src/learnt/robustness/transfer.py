@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Int
 
 from learnt.core.errors import InputError
 from learnt.core.examples import Examples
@@ -46,7 +47,11 @@ class Adversaries:
 
 
 def fooling_rates(
-    source_fooled: np.ndarray, source_answers: np.ndarray, fooled: np.ndarray, answers: np.ndarray, labels: np.ndarray
+    source_fooled: Bool[np.ndarray, "k"],
+    source_answers: Int[np.ndarray, "k"],
+    fooled: Bool[np.ndarray, "k"],
+    answers: Int[np.ndarray, "k"],
+    labels: Int[np.ndarray, "k"],
 ) -> dict[str, float]:
     """How a target answers the images that fool a source.
 
