@@ -117,7 +117,9 @@ def test_an_error_inside_ends_the_display_and_its_thread():
 
     with pytest.raises(KeyError):
         work()
-    assert set(threading.enumerate()) <= before
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)  # rich tells its thread to end and does not wait for it
+        assert not thread.is_alive()
     assert terminal.getvalue().endswith("\x1b[?25h") or "\x1b[?25h" in terminal.getvalue()  # the cursor is back
 
 
