@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from jaxtyping import Float64, UInt64
 
 from learnt.core.errors import InputError, NonFiniteError, ShapeError
 
@@ -213,7 +214,7 @@ def check_finite(values: torch.Tensor, name: str) -> None:
         )
 
 
-def mix(keys: np.ndarray, salt: int) -> np.ndarray:
+def mix(keys: UInt64[np.ndarray, "*n"], salt: int) -> UInt64[np.ndarray, "*n"]:
     """(n,) uint64 -> (n,) uint64: splitmix64 finaliser of keys and a salt; a counter-based random stream."""
     with np.errstate(over="ignore"):
         z = keys + np.uint64((salt * 0x9E3779B97F4A7C15 + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF)
@@ -222,6 +223,6 @@ def mix(keys: np.ndarray, salt: int) -> np.ndarray:
         return z ^ (z >> np.uint64(31))
 
 
-def uniform(keys: np.ndarray, salt: int) -> np.ndarray:
+def uniform(keys: UInt64[np.ndarray, "*n"], salt: int) -> Float64[np.ndarray, "*n"]:
     """(n,) float64 in [0, 1): one uniform number per example that depends on its key and the salt only."""
     return (mix(keys, salt) >> np.uint64(11)).astype(np.float64) * 2.0**-53

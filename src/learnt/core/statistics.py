@@ -22,6 +22,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from learnt.core.errors import InputError
 from learnt.core.measure import Evidence, Exact, Groups, Sums
@@ -118,8 +119,13 @@ class Resampler:
 
 
 def replica_noise(
-    pool: np.ndarray, k: int, *, picks: np.random.Generator, scale: np.random.Generator, freedom: float | None = None
-) -> np.ndarray:
+    pool: Float[np.ndarray, "replicas repetitions"],
+    k: int,
+    *,
+    picks: np.random.Generator,
+    scale: np.random.Generator,
+    freedom: float | None = None,
+) -> Float[np.ndarray, "repetitions"]:
     """(B,) noise of a mean over k replicas, estimated from the spread of a pool of replicas (see the module text).
 
     Args:
@@ -137,7 +143,7 @@ def replica_noise(
     return np.sqrt(nu / scale.chisquare(nu, repetitions)) * math.sqrt(j / (j - 1)) * chosen
 
 
-def welch_freedom(first: np.ndarray, second: np.ndarray) -> float:
+def welch_freedom(first: Float[np.ndarray, "j"], second: Float[np.ndarray, "k"]) -> float:
     """Welch-Satterthwaite degrees of freedom of a difference of two means of at least 2 values each."""
     sides = [(x.var(ddof=1) / len(x), len(x) - 1) for x in (np.asarray(first), np.asarray(second))]
     below = sum(v * v / nu for v, nu in sides)
@@ -145,7 +151,7 @@ def welch_freedom(first: np.ndarray, second: np.ndarray) -> float:
     return max(least, float(sum(v for v, _ in sides) ** 2 / below)) if below > 0 else least
 
 
-def two_sided_p(draws: np.ndarray) -> float | None:
+def two_sided_p(draws: Float[np.ndarray, "repetitions"]) -> float | None:
     """Two-sided p of "the difference is 0" from resampled differences; None if they do not vary."""
     draws = draws[~np.isnan(draws)]
     if len(draws) == 0:
@@ -223,7 +229,7 @@ def sign_flip_p(differences: Sequence[float]) -> float:
         lambda x, axis: np.abs(x.mean(axis)),
         permutation_type="samples",
         vectorized=True,
-        n_resamples=np.inf if len(values) <= 16 else 9999,
+        n_resamples=np.inf if len(values) <= 16 else 9999,  # pyright: ignore[reportArgumentType] (exact: see scipy)
         alternative="greater",
         rng=np.random.default_rng(0),
     )

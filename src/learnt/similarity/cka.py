@@ -18,6 +18,8 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
+from jaxtyping import Real
+from torch import Tensor
 
 from learnt.core.errors import InputError, NotApplicable
 from learnt.core.examples import Examples
@@ -31,7 +33,7 @@ from learnt.similarity.linear import linear_kernel
 GROUPS = 20
 
 
-def linear_cka(x: torch.Tensor, y: torch.Tensor, *, debiased: bool = True) -> float:
+def linear_cka(x: Real[Tensor, "n p"], y: Real[Tensor, "n q"], *, debiased: bool = True) -> float:
     """Linear CKA of features x (n, p) and y (n, q) of the same examples.
 
     Args:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 
 from learnt.core.errors import InputError, ShapeError
 from learnt.core.panels import Chart
@@ -85,7 +86,7 @@ def layers_of(features: Mapping[str, torch.Tensor]) -> Layers:
     )
 
 
-def hsic_grid(a: Layers, b: Layers) -> np.ndarray:
+def hsic_grid(a: Layers, b: Layers) -> Float64[np.ndarray, "{len(a)} {len(b)}"]:
     """(L_A, L_B) HSIC_u between every layer of `a` and every layer of `b`."""
     n = a.n
     if b.n != n:
@@ -100,7 +101,7 @@ def hsic_grid(a: Layers, b: Layers) -> np.ndarray:
     return (total / (n * (n - 3))).numpy()
 
 
-def cka_grid(a: Layers, b: Layers) -> np.ndarray:
+def cka_grid(a: Layers, b: Layers) -> Float64[np.ndarray, "{len(a)} {len(b)}"]:
     """(L_A, L_B) debiased linear CKA between every layer of `a` and every layer of `b`."""
     scale = np.sqrt(a.own)[:, None] * np.sqrt(b.own)[None, :]
     return np.clip(hsic_grid(a, b) / scale, -1.0, 1.0)
@@ -108,7 +109,7 @@ def cka_grid(a: Layers, b: Layers) -> np.ndarray:
 
 def nguyen_minibatch_grid(
     batches: Iterable[tuple[Mapping[str, torch.Tensor], Mapping[str, torch.Tensor]]],
-) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray]:
+) -> tuple[tuple[str, ...], tuple[str, ...], Float64[np.ndarray, "rows columns"]]:
     """The grid by the minibatch estimator of Nguyen et al. (2021): HSIC_u averaged over batches, then the ratios.
 
     Args:

@@ -24,6 +24,8 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from jaxtyping import Float64, Int, Real
+from torch import Tensor
 
 from learnt.core.errors import InputError, NotApplicable, ShapeError
 from learnt.core.examples import check_finite
@@ -137,7 +139,7 @@ def _self_products(x: torch.Tensor) -> torch.Tensor:
     return out
 
 
-def group_bounds(n: int, groups: int) -> np.ndarray:
+def group_bounds(n: int, groups: int) -> Int[np.ndarray, "{groups}+1"]:
     """(g + 1,) row limits of the groups {rank modulo g} once rows are sorted by group; [n] for g = 0."""
     if groups == 0:
         return np.array([n])
@@ -287,7 +289,7 @@ def _gram_terms(a: Kernel, b: Kernel) -> Terms:
     )
 
 
-def hsic_unbiased(x: torch.Tensor, y: torch.Tensor) -> float:
+def hsic_unbiased(x: Real[Tensor, "n p"], y: Real[Tensor, "n q"]) -> float:
     """HSIC_u of linear kernels of x (n, p) and y (n, q); n >= 4; may be negative.
 
     Raises:
@@ -296,7 +298,7 @@ def hsic_unbiased(x: torch.Tensor, y: torch.Tensor) -> float:
     return _hsic(x, y, debiased=True)
 
 
-def hsic_biased(x: torch.Tensor, y: torch.Tensor) -> float:
+def hsic_biased(x: Real[Tensor, "n p"], y: Real[Tensor, "n q"]) -> float:
     """HSIC_b of linear kernels of x (n, p) and y (n, q); never negative; n >= 2."""
     return _hsic(x, y, debiased=False)
 
@@ -313,7 +315,7 @@ def _hsic(x: torch.Tensor, y: torch.Tensor, *, debiased: bool) -> float:
     return float(cross(*kernels).value(debiased)[0])
 
 
-def cka_of(a: Kernel, b: Kernel, *, debiased: bool = True) -> np.ndarray:
+def cka_of(a: Kernel, b: Kernel, *, debiased: bool = True) -> Float64[np.ndarray, "{len(a.bounds)}"]:
     """(g + 1,) CKA of all examples, then without each group; NaN where a remainder has no variation.
 
     Raises:

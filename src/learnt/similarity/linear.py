@@ -10,13 +10,15 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from jaxtyping import Float64, Int, Real, UInt64
+from torch import Tensor
 
 from learnt.core.errors import ShapeError
 from learnt.core.examples import check_finite
 from learnt.similarity.hsic import Kernel, group_bounds
 
 
-def group_order(keys: np.ndarray, groups: int) -> np.ndarray:
+def group_order(keys: UInt64[np.ndarray, "n"], groups: int) -> Int[np.ndarray, "n"]:
     """(n,) positions of the examples sorted by group (rank of the key modulo `groups`), then by rank.
 
     The order depends on the keys only, so it brings the same examples into the same rows whatever the order of
@@ -26,7 +28,7 @@ def group_order(keys: np.ndarray, groups: int) -> np.ndarray:
     return np.concatenate([ranked[j::groups] for j in range(groups)]) if groups else ranked
 
 
-def centred(x: torch.Tensor, name: str = "x") -> tuple[torch.Tensor, float]:
+def centred(x: Real[Tensor, "n p"], name: str = "x") -> tuple[Float64[Tensor, "n p"], float]:
     """(n, p) float64 copy of `x` with zero mean and largest absolute value 1, and its scale, 0 for a constant layer.
 
     Raises:
@@ -49,7 +51,9 @@ def _largest(x: torch.Tensor) -> float:
     return max(-float(low), float(high))
 
 
-def linear_kernel(x: torch.Tensor, *, keys: np.ndarray | None = None, groups: int = 0, name: str = "x") -> Kernel:
+def linear_kernel(
+    x: Real[Tensor, "n p"], *, keys: UInt64[np.ndarray, "n"] | None = None, groups: int = 0, name: str = "x"
+) -> Kernel:
     """The linear kernel of features (n, p), with `groups` jackknife groups by key (n,) uint64.
 
     Raises:

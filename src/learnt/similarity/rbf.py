@@ -18,6 +18,8 @@ from typing import ClassVar, Literal, final
 
 import numpy as np
 import torch
+from jaxtyping import Real, UInt64
+from torch import Tensor
 
 from learnt.core.errors import InputError
 from learnt.core.examples import Examples
@@ -31,11 +33,11 @@ Median = Literal["off-diagonal", "kornblith"]
 
 
 def rbf_kernel(
-    x: torch.Tensor,
+    x: Real[Tensor, "n p"],
     *,
     bandwidth: float = 1.0,
     median: Median = "off-diagonal",
-    keys: np.ndarray | None = None,
+    keys: UInt64[np.ndarray, "n"] | None = None,
     groups: int = 0,
     name: str = "x",
 ) -> Kernel:
@@ -79,8 +81,8 @@ def rbf_kernel(
 
 
 def rbf_cka(
-    x: torch.Tensor,
-    y: torch.Tensor,
+    x: Real[Tensor, "n p"],
+    y: Real[Tensor, "n q"],
     *,
     bandwidth: float = 1.0,
     median: Median = "off-diagonal",
