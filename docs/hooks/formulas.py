@@ -31,6 +31,8 @@ def draw(tex: str, *, display: bool) -> str:
     from matplotlib.textpath import TextToPath
 
     drawable = " ".join(_BARE_FRACTION.sub(r"\\frac{\1}{\2}", _SIZES.sub("", tex)).split())
+    if display:
+        drawable = drawable.replace(r"\frac", r"\dfrac")
     with mpl.rc_context({"mathtext.fontset": "stix"}):
         maker, font = TextToPath(), FontProperties(size=_EM)
         box = maker.mathtext_parser.parse(f"${drawable}$", 72, font)

@@ -11,9 +11,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from learnt.catalogue import MEASURES
-
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors, links, name
+
+from learnt.catalogue import MEASURES
 
 # Any connection that mkdocs or a plugin tries to make ends the build.
 _BUILD = """
@@ -140,7 +140,9 @@ MADE_UP = {"src/learnt/agreement/total_variation.py", "src/learnt/train/confiden
 
 def test_the_published_transfers_of_the_paper_index_are_those_of_the_golden_file() -> None:
     golden = json.loads((ROOT / "tests/golden/robustness.json").read_text(encoding="utf-8"))["published_colour"]
-    (row,) = re.findall(r"^\| Transfer of colour .*$", (DOCS / "paper-index.md").read_text(encoding="utf-8"), re.MULTILINE)
+    (row,) = re.findall(
+        r"^\| Transfer of colour .*$", (DOCS / "paper-index.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
     for value in golden["transfer"].values():
         assert f"{value:.3f}".removeprefix("0") in row
     for level in golden["levels"].values():

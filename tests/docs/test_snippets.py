@@ -7,7 +7,6 @@ import types
 from pathlib import Path
 
 import pytest
-
 from tests.docs.pages import PAGES, ROOT, blocks, commands, mentions, name
 
 # What a page takes for granted, where it shows one step of a longer work.
@@ -29,7 +28,7 @@ SHORTER = {
     "docs/methods/kd.md": (("epochs=30", "epochs=1"),),
     "docs/methods/hint.md": (("epochs=30", "epochs=1"),),
     "docs/methods/crd.md": (("epochs=30", "epochs=1"), ("negatives=1024", "negatives=64")),
-    "README.md": (('"epochs": 40', '"epochs": 4'),),
+    "README.md": (('"epochs": 40', '"epochs": 4'), ('split="test")', 'split="test", limit=120)')),
 }
 RUNNABLE = [page for page in PAGES if blocks(page, "python", "py", "pycon")]
 
@@ -96,6 +95,7 @@ def test_every_command_that_the_text_mentions_exists() -> None:
 
 def test_a_wrong_option_would_be_noticed() -> None:
     import cyclopts
+
     from learnt.cli.main import app
 
     with pytest.raises(cyclopts.CycloptsError):
