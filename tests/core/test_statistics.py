@@ -140,7 +140,19 @@ def test_two_sided_p_of_constant_draws_is_one_at_zero_and_none_elsewhere():
     assert two_sided_p(np.zeros(10)) == 1.0
     assert two_sided_p(np.ones(10)) is None
     assert two_sided_p(np.array([np.nan])) is None
-    assert two_sided_p(np.arange(1.0, 1001.0)) == pytest.approx(2 / 1001)
+
+
+def test_two_sided_p_counts_draws_where_it_can_and_follows_students_t_beyond():
+    from scipy.stats import norm, t
+
+    rng = np.random.default_rng(0)
+    near = rng.normal(1.5, 1, 2000)
+    assert two_sided_p(near) == pytest.approx(2 * norm.sf(1.5), abs=0.02)
+    for freedom, far in ((math.inf, 5.0), (4.0, 12.0)):
+        draws = far + (rng.normal(0, 1, 2000) if freedom == math.inf else rng.standard_t(freedom, 2000))
+        wanted = 2 * t.sf(far, freedom)
+        assert wanted / 3 < two_sided_p(draws, freedom) < wanted * 3
+    assert two_sided_p(np.arange(1.0, 1001.0)) <= 22 / 1001
 
 
 def test_difference_of_undefined_evidence_is_undefined_and_of_exact_is_exact():

@@ -68,7 +68,7 @@ def answer(
         raw = own["b"][0] - own["control"][0]
         difference = gap_to("control", raw, delta)
         transfer = _transfer(raw, delta, target, totals["control"], one, setting.size, level)
-        p = two_sided_p(delta) if difference.defined else None
+        p = two_sided_p(delta, _freedom(drawn, one)) if difference.defined else None
         if p is None and difference.defined and not isinstance(one, Exact):
             p = 2 / (resampler.repetitions + 1)  # no resample varies: the least that so many resamples can show
         first, second = (list(drawn[s][0].mean(0)) for s in ("b", "control"))
@@ -96,6 +96,17 @@ def _drawn(table: list[list[Evidence]], setting: Any, resampler: Resampler) -> t
     flat = resampler.draws([evidence for row in table for evidence in row], setting.keys)
     shape = (len(table), len(table[0]))
     return np.array([v for v, _ in flat]).reshape(shape), np.array([d for _, d in flat]).reshape(*shape, -1)
+
+
+def _freedom(drawn: dict[str, tuple[np.ndarray, np.ndarray]], evidence: Evidence) -> float:
+    """Degrees of freedom behind the difference of b and the controls: of seeds, and of jackknife groups."""
+    first, second = (drawn[side][0].mean(0) for side in ("b", "control"))
+    seeds = math.inf
+    if min(len(first), len(second)) >= 2:
+        seeds = welch_freedom(first, second)
+    elif max(len(first), len(second)) >= 2:
+        seeds = max(len(first), len(second)) - 1.0
+    return min(seeds, len(evidence.left_out) - 1.0) if isinstance(evidence, Groups) else seeds
 
 
 def _noise(

@@ -151,15 +151,27 @@ def welch_freedom(first: Float[np.ndarray, "j"], second: Float[np.ndarray, "k"])
     return max(least, float(sum(v for v, _ in sides) ** 2 / below)) if below > 0 else least
 
 
-def two_sided_p(draws: Float[np.ndarray, "repetitions"]) -> float | None:
-    """Two-sided p of "the difference is 0" from resampled differences; None if they do not vary."""
+def two_sided_p(draws: Float[np.ndarray, "repetitions"], freedom: float = math.inf) -> float | None:
+    """Two-sided p of "the difference is 0" from resampled differences; None if they do not vary.
+
+    The share of draws beyond 0, while at least 10 of them are. Further out resampling has no resolution; there the tail
+    is Student's t with these degrees of freedom, fitted to the middle 68 % of the draws.
+    """
+    from scipy.stats import t
+
     draws = draws[~np.isnan(draws)]
     if len(draws) == 0:
         return None
     if np.ptp(draws) == 0:
         return 1.0 if draws[0] == 0 else None
-    below, above = np.sum(draws <= 0), np.sum(draws >= 0)
-    return float(min(1.0, 2 * (min(below, above) + 1) / (len(draws) + 1)))
+    beyond = int(min(np.sum(draws <= 0), np.sum(draws >= 0)))
+    counted = min(1.0, 2 * (beyond + 1) / (len(draws) + 1))
+    if beyond >= 10:
+        return float(counted)
+    low, middle, high = np.percentile(draws, [15.87, 50, 84.13])
+    error = (high - low) / 2 / float(t.ppf(0.8413, freedom))
+    tail = 2 * float(t.sf(abs(middle) / error, freedom)) if error > 0 else 0.0
+    return float(min(max(tail, 1e-12), 2 * 11 / (len(draws) + 1)))
 
 
 def seed_permutation_p(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
