@@ -26,6 +26,7 @@ CHECKED = (
     "learnt.core.statistics",
     "learnt.distill",
     "learnt.invariance",
+    "learnt.rewards",
     "learnt.robustness",
     "learnt.similarity",
 )

@@ -23,6 +23,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import numpy as np
+from jaxtyping import Float, Real
 
 from learnt.core.errors import InputError, ShapeError
 from learnt.rewards.mdp import TabularMDP, _finite
@@ -31,7 +32,9 @@ Canonicalisation = Literal["val", "minimal", "minimal_l2", "none"]
 VALID: tuple[Canonicalisation, ...] = ("val", "minimal", "minimal_l2")  # these satisfy Definition 1 of the paper
 
 
-def val(expected: np.ndarray, mdp: TabularMDP, policy: np.ndarray | None = None) -> np.ndarray:
+def val(
+    expected: Real[np.ndarray, "*batch s a"], mdp: TabularMDP, policy: np.ndarray | None = None
+) -> Float[np.ndarray, "*batch s a 1"]:
     """Value-adjusted levelling of expected rewards (..., S, A) -> (..., S, A, 1).
 
     Args:
@@ -44,7 +47,9 @@ def val(expected: np.ndarray, mdp: TabularMDP, policy: np.ndarray | None = None)
     return _shaped(r, mdp.evaluate(r, policy), mdp)
 
 
-def minimal(expected: np.ndarray, mdp: TabularMDP, *, weight: np.ndarray | None = None) -> np.ndarray:
+def minimal(
+    expected: Real[np.ndarray, "*batch s a"], mdp: TabularMDP, *, weight: Real[np.ndarray, "s a"] | None = None
+) -> Float[np.ndarray, "*batch s a 1"]:
     """The smallest equivalent reward in transition-weighted L2: (..., S, A) -> (..., S, A, 1).
 
     With equal weights this is the orthogonal projection of r onto the directions in which occupancies can move.
@@ -58,7 +63,7 @@ def minimal(expected: np.ndarray, mdp: TabularMDP, *, weight: np.ndarray | None 
     return _shaped(r, _projection(r, mdp, d), mdp)
 
 
-def minimal_l2(expected: np.ndarray, mdp: TabularMDP) -> np.ndarray:
+def minimal_l2(expected: Real[np.ndarray, "*batch s a"], mdp: TabularMDP) -> Float[np.ndarray, "*batch s a s"]:
     """The smallest equivalent reward in plain L2 over (s, a, s'): (..., S, A) -> (..., S, A, S)."""
     r = _expected(expected, mdp)
     w = 1.0 / np.square(mdp.transitions).sum(-1)
@@ -66,13 +71,13 @@ def minimal_l2(expected: np.ndarray, mdp: TabularMDP) -> np.ndarray:
 
 
 def canonical(
-    reward: np.ndarray,
+    reward: Real[np.ndarray, "*batch s a s"],
     mdp: TabularMDP,
     canonicalisation: Canonicalisation = "val",
     *,
     policy: np.ndarray | None = None,
-    weight: np.ndarray | None = None,
-) -> np.ndarray:
+    weight: Real[np.ndarray, "s a"] | None = None,
+) -> Float[np.ndarray, "*batch s a k"]:
     """Canonical form of rewards (..., S, A, S): (..., S, A, 1) or (..., S, A, S), zero in unreachable states.
 
     Raises:
@@ -105,7 +110,9 @@ def canonical(
     return np.where(mdp.reachable[:, None, None], form, 0.0)
 
 
-def potential_shaping(reward: np.ndarray, potential: np.ndarray, mdp: TabularMDP) -> np.ndarray:
+def potential_shaping(
+    reward: Real[np.ndarray, "s a s"], potential: Real[np.ndarray, "s"], mdp: TabularMDP
+) -> Float[np.ndarray, "s a s"]:
     """R + gamma Phi(s') - Phi(s) for a reward (S, A, S) and a potential (S,): the same order of policies.
 
     Raises:
@@ -120,7 +127,9 @@ def potential_shaping(reward: np.ndarray, potential: np.ndarray, mdp: TabularMDP
     return shaped if mdp.terminal is None else np.where(mdp.terminal[:, None, None], 0.0, shaped)
 
 
-def redistribution(reward: np.ndarray, change: np.ndarray, mdp: TabularMDP) -> np.ndarray:
+def redistribution(
+    reward: Real[np.ndarray, "s a s"], change: Real[np.ndarray, "s a s"], mdp: TabularMDP
+) -> Float[np.ndarray, "s a s"]:
     """R plus the part of `change` (S, A, S) that has mean zero over the next state: the same order of policies."""
     moved = change - np.einsum("sak,sak->sa", mdp.transitions, change)[..., None]
     return reward + (moved if mdp.terminal is None else np.where(mdp.terminal[:, None, None], 0.0, moved))

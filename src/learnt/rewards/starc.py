@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, final, get_args
 
 import numpy as np
+from jaxtyping import Float, Real
 
 from learnt.core.errors import InputError
 from learnt.core.measure import Evidence, Exact, Facts, Measure, Reference
@@ -37,7 +38,7 @@ SHOWN = 10  # rows in the table of the largest differences
 KEPT = 2000  # state-action pairs up to which details hold them all
 
 
-def norm_of(form: np.ndarray, mdp: TabularMDP, norm: Norm = "weighted_l2") -> float:
+def norm_of(form: Float[np.ndarray, "s a k"], mdp: TabularMDP, norm: Norm = "weighted_l2") -> float:
     """A norm of one canonical form (S, A, 1), constant in the next state, or (S, A, S).
 
     Raises:
@@ -64,14 +65,14 @@ def norm_of(form: np.ndarray, mdp: TabularMDP, norm: Norm = "weighted_l2") -> fl
 
 
 def standardise(
-    reward: np.ndarray,
+    reward: Real[np.ndarray, "s a s"],
     mdp: TabularMDP,
     *,
     canonicalisation: Canonicalisation = "val",
     norm: Norm | Literal["none"] = "weighted_l2",
     policy: np.ndarray | None = None,
-    weight: np.ndarray | None = None,
-) -> np.ndarray:
+    weight: Real[np.ndarray, "s a"] | None = None,
+) -> Float[np.ndarray, "s a k"]:
     """s(R) of a reward (S, A, S): (S, A, 1) or (S, A, S); zero for a trivial reward.
 
     Args:
@@ -98,7 +99,7 @@ def starc_distance(
     normalisation: Norm | Literal["none"] = "weighted_l2",
     metric: Norm | Literal["angle"] | None = None,
     policy: np.ndarray | None = None,
-    weight: np.ndarray | None = None,
+    weight: Real[np.ndarray, "s a"] | None = None,
 ) -> float:
     """STARC distance of two rewards in one MDP.
 
