@@ -38,14 +38,6 @@ def test_an_effect_far_beyond_the_resolution_of_few_resamples_is_found():
     assert few.verdict == "transferred" and few.p < 2 / 101  # the tail is Student's t, not one draw in a hundred
 
 
-def test_where_no_resample_varies_the_note_says_how_many_would_be_enough():
-    few = compare(right, right, DATA, measures=OUTPUT, controls=[wrong], resamples=100)["agreement"]
-    assert few.verdict == "not detected" and few.p == pytest.approx(2 / 101)
-    enough = int(few.notes[-1].rpartition("resamples=")[2].split()[0])
-    more = compare(right, right, DATA, measures=OUTPUT, controls=[wrong], resamples=enough)["agreement"]
-    assert more.verdict == "transferred"
-
-
 def test_evidence_that_no_resample_varies_is_not_taken_for_exact():
     found = compare(right, right, DATA, measures=[Agreement()], controls=[wrong], resamples=200)["agreement"]
     assert (found.value.value, found.control.value) == (1.0, 0.0)

@@ -207,13 +207,8 @@ def _verdict(transfer: Estimate, p: float | None) -> Verdict:
     return "transferred" if transfer.value > 0 else "reversed"
 
 
-def corrected(answers: list[Answer], repetitions: int) -> list[Answer]:
-    """The answers with Holm-adjusted p-values; a verdict that does not survive becomes "not detected".
-
-    Args:
-        repetitions: number of resamples, which bounds how small a p-value can be.
-    """
-    least = 2 / (repetitions + 1)
+def corrected(answers: list[Answer]) -> list[Answer]:
+    """The answers with Holm-adjusted p-values; a verdict that does not survive becomes "not detected"."""
     tested = [i for i, answer in enumerate(answers) if answer.p is not None and answer.transfer.defined]
     adjusted = dict(zip(tested, holm([answers[i].p or 0.0 for i in tested]), strict=True))
     done = []
@@ -221,15 +216,7 @@ def corrected(answers: list[Answer], repetitions: int) -> list[Answer]:
         if i in adjusted:
             lost = adjusted[i] >= 1 - answer.value.level and answer.verdict in ("transferred", "reversed")
             verdict = "not detected" if lost else answer.verdict
-            notes = answer.notes
-            if lost and answer.p is not None and answer.p <= least * (1 + 1e-9):
-                enough = math.ceil(2 * len(tested) / (1 - answer.value.level))
-                notes += (
-                    f"no resample of {repetitions} shows the opposite, but among {len(tested)} questions that "
-                    f"is not enough: ask again with resamples={enough} or more",
-                )
-            elif lost:
-                notes += ("does not survive the correction for asking many questions",)
+            notes = answer.notes + (("does not survive the correction for asking many questions",) if lost else ())
             answer = replace(answer, p_adjusted=adjusted[i], verdict=verdict, notes=notes)
         done.append(answer)
     return done

@@ -126,7 +126,7 @@ def compare(
         data=setting.name,
         n=setting.size,
         confidence=confidence,
-        answers=tuple(corrected(answers, resamples)),
+        answers=tuple(corrected(answers)),
         left_out=tuple(left_out),
         gallery=shown,
         provenance=provenance(seed=rng, resamples=resamples),
@@ -203,6 +203,13 @@ def _setting(data: Any) -> Any:
     setting = data if hasattr(data, "subject") else as_examples(data)
     if isinstance(setting, Examples) and setting.size < 2:
         raise InputError(setting.name, found="1 example", expected="at least 2, as one shows no variation")
+    if isinstance(setting, Examples) and setting.is_classification and setting.labels is not None:
+        only = int(setting.labels[0])
+        if bool((setting.labels == only).all()):
+            raise InputError(
+                f"{setting.name}.labels", found=f"one class only ({only})", expected="at least two classes",
+                remedy="Leave the labels out to ask the questions that need none.",
+            )  # fmt: skip
     return setting
 
 

@@ -92,12 +92,12 @@ def plan(
         )
         bigger, test = base, dict(source)
     elif name == "shapes":
-        source = {**extra, "n": min(2000, limit or 2000)}
+        source = {**extra, "n": min(1500, limit or 1500)}
         base = Recipe(
             name="",
             net="small_cnn",
             arguments={"channels": 3, "classes": 8, "width": 16, "size": 32},
-            epochs=30,
+            epochs=40,
             engine="loop",
         )
         bigger = replace(base, arguments={**base.arguments, "width": 24}, augmentation="colour")
@@ -217,10 +217,13 @@ def net_for(sample: Examples, net: str = "") -> tuple[str, dict[str, Any]]:
     """A small network that fits the data: (name of the function, arguments); `net` fixes which one.
 
     Raises:
-        NotApplicable: data without class labels. InputError: a convolutional network for data that are not images.
+        NotApplicable: data without class labels.
+        InputError: one class only, or a convolutional network for data that are not images.
     """
     if not sample.is_classification or sample.labels is None:
         raise NotApplicable(sample.name, found="no class labels", expected="integer labels to train a classifier on")
+    if len(sample.labels.unique()) < 2:
+        raise InputError(f"{sample.name}.labels", found="one class only", expected="at least two classes")
     classes = len(sample.classes) or int(sample.labels.max()) + 1
     if not net:
         net = "small_cnn" if sample.is_images and min(sample.inputs.shape[2:]) >= 16 else "mlp"
