@@ -11,7 +11,19 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "learnt"
-HEAVY = ("torch", "numpy", "scipy", "sklearn", "matplotlib", "pandas", "transformers", "timm", "joblib", "jinja2")
+HEAVY = (
+    "torch",
+    "numpy",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "pandas",
+    "transformers",
+    "timm",
+    "joblib",
+    "jinja2",
+    "jaxtyping",
+)
 
 
 def _run(code: str, *args: str) -> dict:
@@ -65,6 +77,7 @@ def test_help_and_version_are_quick_and_load_no_torch():
             "sklearn",
             "matplotlib",
             "transformers",
+            "jaxtyping",
         }
         assert min(r["seconds"] for r in results) < 0.5
 
