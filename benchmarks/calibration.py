@@ -6,8 +6,8 @@ luck alone; the test images are a fresh half of the test set. Counted over repet
 
 * how often the interval of the transfer holds 0 (wanted: 95 of 100);
 * how often the verdict after correction is "transferred" or "reversed" (wanted: at most 7 of 100);
-* the same for a naive rival in the same run: a plain hierarchical bootstrap (K of K replicas with replacement, without the
-  small-sample correction of `learnt.core.statistics`).
+* the same for a naive rival in the same run: a plain hierarchical bootstrap (K of K replicas with replacement,
+  without the small-sample correction of `learnt.core.statistics`).
 
     python -m benchmarks.calibration [--quick]
 """

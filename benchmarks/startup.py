@@ -40,9 +40,8 @@ def best(code: str, times: int) -> float:
 def main(arguments: list[str]) -> int:
     times = 3 if "--quick" in arguments else 10
     seconds = {name: best(code, times) for name, code in COMMANDS.items()}
-    loaded = subprocess.run(
-        [sys.executable, "-c", "import learnt, learnt.cli.main, sys; print('torch' in sys.modules)"], check=True, capture_output=True, text=True
-    ).stdout.strip()  # fmt: skip
+    look = "import learnt, learnt.cli.main, sys; print('torch' in sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", look], check=True, capture_output=True, text=True).stdout.strip()
     table = Table("what", "seconds", title=f"start-up, best of {times}")
     for name, value in seconds.items():
         table.add_row(name, f"{value:.3f}")

@@ -1,6 +1,7 @@
 """Every measure of the catalogue against every law; there is no list of exceptions."""
 
 import pytest
+
 from learnt.catalogue import MEASURES
 from learnt.testing.conformance import try_laws, world_for
 from learnt.testing.laws import LAWS

@@ -9,11 +9,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import cohen_kappa_score
+
 from learnt.agreement.divergence import js_divergence, kl_divergence, total_variation
 from learnt.agreement.errors import ErrorConsistency, error_consistency
 from learnt.agreement.top1 import agreement, agreement_bounds, expected_agreement
 from learnt.core.measure import Undefined
-from sklearn.metrics import cohen_kappa_score
 
 ALL = json.loads((Path(__file__).parents[1] / "golden" / "comparison.json").read_text())
 G = ALL["agreement"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from learnt.calibration.ece import (
     CalibrationError,
     adaptive_ece,

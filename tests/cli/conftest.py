@@ -4,8 +4,9 @@ import textwrap
 
 import pytest
 import torch
-from learnt.cli.main import run
 from safetensors.torch import save_file
+
+from learnt.cli.main import run
 
 NET = """
     import torch

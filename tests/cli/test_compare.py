@@ -39,7 +39,9 @@ def test_a_crossed_threshold_exits_with_one_and_says_which(learnt, net):
 
 
 def test_an_unmeasured_quantity_does_not_pass_a_gate(learnt, net):
-    code, _, err = learnt("compare", f"{net}:make", f"{net}:other", *FAST, "--quiet", "--fail-if", "agreement.transfer<0")
+    code, _, err = learnt(
+        "compare", f"{net}:make", f"{net}:other", *FAST, "--quiet", "--fail-if", "agreement.transfer<0"
+    )
     assert code == 1 and "undefined" in err
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from learnt import compare, pairwise
 from learnt.agreement.accuracy import Accuracy
 from learnt.agreement.divergence import JSDivergence

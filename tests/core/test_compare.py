@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from learnt import compare, pairwise
 from learnt.agreement.accuracy import Accuracy
 from learnt.agreement.divergence import JSDivergence, KLDivergence

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from learnt.core.errors import InputError, NonFiniteError, ShapeError
 from learnt.core.examples import Examples, as_examples, check_finite, mix, uniform
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+
 from learnt.core.examples import Examples
 from learnt.core.gallery import cards, choose
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from learnt.core.errors import InputError
 from learnt.core.measure import Exact, Groups, Sums, Undefined, difference, mean
 from learnt.core.statistics import (

@@ -5,10 +5,11 @@ import copy
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from learnt.core.errors import InputError, NonFiniteError, NotApplicable, ShapeError
 from learnt.core.examples import as_examples
 from learnt.core.subject import Subject, tap
-from torch import nn
 
 X = torch.rand(10, 4, generator=torch.Generator().manual_seed(0))
 DATA = as_examples((X, torch.arange(10) % 3))
@@ -46,13 +47,18 @@ def test_a_model_is_restored_when_something_fails_inside(where):
     m = net().train()
     before = snapshot(m)
     subject = Subject(m, DATA, name="m")
-    with pytest.raises(ZeroDivisionError), subject.evaluating(gradients=where == "gradients") as model:
-        if where == "hook":
-            with tap(m, ["0"]):
-                model(X)
-                raise ZeroDivisionError
-        model(X)
-        raise ZeroDivisionError
+
+    def fail():
+        with subject.evaluating(gradients=where == "gradients") as model:
+            if where == "hook":
+                with tap(m, ["0"]):
+                    model(X)
+                    raise ZeroDivisionError
+            model(X)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert same(before, snapshot(m))
 
 

@@ -1,6 +1,7 @@
 """The conformance kit itself: every deliberately broken measure is caught, by the law that names its fault."""
 
 import pytest
+
 from learnt.agreement.top1 import Agreement
 from learnt.testing import ConformanceError, check_measure, try_laws
 from learnt.testing.broken import FAULTS

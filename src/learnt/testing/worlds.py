@@ -1,7 +1,8 @@
 """Tiny exact worlds: things to compare, data to compare them on, and the transformations that claims are about.
 
 A world makes cases `(a, b, data)` from a seed, knows how to apply each named transformation to a case, and how to let
-b drift away from a. `check_measure` picks the world by the type of data a measure asks for; bring your own for other kinds of data.
+b drift away from a. `check_measure` picks the world by the type of data a measure asks for; bring your own for other
+kinds of data.
 """
 
 from __future__ import annotations
