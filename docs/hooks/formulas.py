@@ -36,9 +36,10 @@ def draw(tex: str, *, display: bool) -> str:
     with mpl.rc_context({"mathtext.fontset": "stix"}):
         maker, font = TextToPath(), FontProperties(size=_EM)
         box = maker.mathtext_parser.parse(f"${drawable}$", 72, font)
-        outline = Path(*maker.get_text_path(font, f"${drawable}$", ismath=True))
+        points, codes = maker.get_text_path(font, f"${drawable}$", ismath=True)
+    outline = Path(points, codes)
     width, height, depth = box.width + 4, box.height + 4, box.depth + 2
-    d = "".join(_command(code, points, height - depth) for points, code in outline.iter_segments(curves=True))
+    d = "".join(_command(int(code), at, height - depth) for at, code in outline.iter_segments(curves=True))
     label = html.escape(tex, quote=True)
     shown = (
         f'<svg class="formula" role="img" aria-label="{label}" viewBox="-2 -2 {width:.0f} {height:.0f}" '
@@ -49,7 +50,7 @@ def draw(tex: str, *, display: bool) -> str:
 
 
 def _command(code: int, points: Any, baseline: float) -> str:
-    letter = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}[int(code)]
+    letter = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}[code]
     if letter == "Z":
         return "Z"
     xs, ys = points[0::2], points[1::2]
