@@ -89,12 +89,23 @@ def test_exact_numbers_have_no_intervals_in_sentences(make):
 
 def test_the_lead_counts_every_answer_once(make):
     c = make.comparison()
+    got, hints = sum(a.verdict == "transferred" for a in c.answers), sum(sentences.hints(a) for a in c.answers)
+    none = sum(a.verdict == "not detected" for a in c.answers) - hints
+    assert hints == 1
     assert str(sentences.lead(c)) == (
-        "KL students came closer to teacher than independent students did on 8 of 16 questions, by more than chance explains. "
-        "On 5 a transfer did not appear at this scale; on 1 the move was away from it; on 2 it cannot be measured."
-    ).replace("8 of 16", f"{sum(a.verdict == 'transferred' for a in c.answers)} of {len(c.answers)}").replace(
-        "On 5", f"On {sum(a.verdict == 'not detected' for a in c.answers)}"
+        f"KL students came closer to teacher than independent students did on {got} of {len(c.answers)} questions, by more "
+        f"than chance explains. On {hints} more it may have, but so many questions call for stronger evidence; on {none} a "
+        "transfer did not appear at this scale; on 1 the move was away from it; on 2 it cannot be measured."
     )
+
+
+def test_an_interval_that_leaves_out_zero_but_not_after_correction_is_told_apart(make):
+    sure_alone = make.answer("alone", transfer=make.estimate(0.4, 0.1), verdict="not detected")
+    nothing = make.answer("nothing", transfer=make.estimate(0.0, 0.3), verdict="not detected")
+    summary = sentences.summary(make.comparison([sure_alone, nothing]))
+    assert [f.answer.name for f in summary.hinted] == ["alone"]
+    assert [f.answer.name for f in summary.undetected] == ["nothing"]
+    assert "No transfer is claimed" in str(summary.hinted[0].sentence)
 
 
 def test_no_transfer_at_all_is_said_honestly(make):
@@ -122,7 +133,7 @@ def test_every_answer_is_in_exactly_one_part_of_the_summary(make):
     s = sentences.summary(c)
     found = [
         x.name
-        for part in (s.transferred, s.reversed, s.undetected, s.unmeasured, s.uncontrolled)
+        for part in (s.transferred, s.reversed, s.hinted, s.undetected, s.unmeasured, s.uncontrolled)
         for f in part
         for x in f.members
     ]

@@ -68,11 +68,15 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """The first screen of a report: one lead, then the findings by verdict, strongest first."""
+    """The first screen of a report: one lead, then the findings by verdict, strongest first.
+
+    `hinted` are those not detected whose own interval leaves out 0: sure alone, not sure among so many questions.
+    """
 
     lead: Sentence
     transferred: tuple[Finding, ...] = ()
     reversed: tuple[Finding, ...] = ()
+    hinted: tuple[Finding, ...] = ()
     undetected: tuple[Finding, ...] = ()
     unmeasured: tuple[Finding, ...] = ()
     uncontrolled: tuple[Finding, ...] = ()
@@ -229,12 +233,19 @@ def conclusion(answer: Answer, comparison: Comparison) -> Sentence:
         return say(*share, " of the way from there to ", a)
     if moved.kind == "exact":
         return say(b, " and ", control, " do not differ here")
-    if span and not moved.low <= 0 <= moved.high:
+    if hints(answer):
         return say(
             "No transfer is claimed: ", *share, " of the way from there to ", a,
             ", but among so many questions a difference of this size can arise by chance",
         )  # fmt: skip
     return say("A transfer did not appear at this scale: ", *share, " of the way from there to ", a)
+
+
+def hints(answer: Answer) -> bool:
+    """Whether an answer that was not detected has an interval of its own that leaves out "no transfer"."""
+    moved = answer.transfer
+    uncertain = moved.defined and moved.kind != "exact" and moved.low < moved.high
+    return answer.verdict == "not detected" and uncertain and not moved.low <= 0 <= moved.high
 
 
 def reason(answer: Answer) -> str:
@@ -251,11 +262,12 @@ def summary(comparison: Comparison) -> Summary:
     groups: dict[str, list[Answer]] = {}
     for answer in comparison.answers:
         groups.setdefault(answer.group, []).append(answer)
-    by_verdict = {verdict: _findings(groups, verdict, comparison) for verdict in _VERDICTS}
+    by_verdict = {verdict: _findings(groups, verdict, comparison) for verdict in (*_VERDICTS, "hinted")}
     return Summary(
         lead=lead(comparison),
         transferred=by_verdict["transferred"],
         reversed=by_verdict["reversed"],
+        hinted=by_verdict["hinted"],
         undetected=by_verdict["not detected"],
         unmeasured=by_verdict["not measurable"],
         uncontrolled=by_verdict["no control"],
@@ -266,17 +278,21 @@ def summary(comparison: Comparison) -> Summary:
 _VERDICTS = ("transferred", "reversed", "not detected", "not measurable", "no control")
 
 
+def _kind(answer: Answer) -> str:
+    return "hinted" if hints(answer) else answer.verdict
+
+
 def _findings(groups: dict[str, list[Answer]], verdict: str, comparison: Comparison) -> tuple[Finding, ...]:
     found = []
     for answers in groups.values():
-        members = tuple(sorted((x for x in answers if x.verdict == verdict), key=strength, reverse=True))
+        members = tuple(sorted((x for x in answers if _kind(x) == verdict), key=strength, reverse=True))
         if members:
             best = members[-1] if verdict == "reversed" else members[0]
             more = _more(len(members), len(answers), verdict)
             sentence = finding(best, comparison) + more
             found.append(Finding(answer=best, sentence=sentence, members=members, asked=len(answers)))
-    if verdict in ("transferred", "reversed"):
-        found.sort(key=lambda f: strength(f.answer), reverse=verdict == "transferred")
+    if verdict in ("transferred", "reversed", "hinted"):
+        found.sort(key=lambda f: strength(f.answer), reverse=verdict != "reversed")
     return tuple(found)
 
 
@@ -302,7 +318,7 @@ def lead(comparison: Comparison) -> Sentence:
             "No independently made control was given. The ", "answer" if total == 1 else f"{total} answers",
             " below say how alike ", b, " and ", a, " are, not what was learnt from ", a, ".",
         )  # fmt: skip
-    count = {verdict: sum(x.verdict == verdict for x in answers) for verdict in _VERDICTS}
+    count = {kind: sum(_kind(x) == kind for x in answers) for kind in (*_VERDICTS, "hinted")}
     control = name(comparison.control.label)
     got = count["transferred"]
     if got:
@@ -316,6 +332,8 @@ def lead(comparison: Comparison) -> Sentence:
             " by more than chance explains.",
         )  # fmt: skip
     rest = []
+    if count["hinted"]:
+        rest.append(f"on {count['hinted']} more it may have, but so many questions call for stronger evidence")
     if count["not detected"]:
         rest.append(f"on {count['not detected']} a transfer did not appear at this scale")
     if count["reversed"]:

@@ -103,7 +103,7 @@ def to_text(comparison: Comparison) -> str:
     console.print(_text(str(sentences.setting(comparison)), limit=500))
     console.print()
     console.print(_text(str(summary.lead), limit=1000))
-    for finding in ((*summary.transferred, *summary.reversed) or summary.undetected[:3])[:8]:
+    for finding in ((*summary.transferred, *summary.reversed) or (*summary.hinted, *summary.undetected)[:3])[:8]:
         console.print(_text(f"- {sentences.asked(finding.answer, comparison)} {finding.sentence}", limit=1000))
     shown = table(comparison)
     shown.title = None  # said above
