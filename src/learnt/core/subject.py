@@ -147,6 +147,13 @@ class Subject:
             except (InputError, ShapeError):
                 raise
             except RuntimeError as error:
+                if "device" in str(error) or "meta tensor" in str(error):
+                    raise InputError(
+                        self.name,
+                        found=f"parts on different devices, or without values ({str(error).splitlines()[0][:160]})",
+                        expected="a model with all its weights on one device",
+                        remedy="Pass device=... or move it with .to(...); on the meta device there are no values.",
+                    ) from error
                 if "shape" not in str(error) and "size" not in str(error) and "channels" not in str(error):
                     raise
                 raise ShapeError(
@@ -324,7 +331,13 @@ def _look_like_probabilities(logits: torch.Tensor) -> bool:
 def _on_device(module: nn.Module, device: str | torch.device | None) -> nn.Module:
     if device is None:
         return module
-    wanted = torch.device(device)
+    try:
+        wanted = torch.device(device)
+        torch.empty(0, device=wanted)
+    except (RuntimeError, AssertionError) as error:  # an unknown name, or a machine without it
+        raise InputError("device", found=repr(str(device)), expected="a device that this machine has") from error
+    if any(t.is_meta for t in (*module.parameters(), *module.buffers())) and wanted.type != "meta":
+        raise InputError("model", found="weights on the meta device, which hold no values", expected="loaded weights")
     if all(t.device == wanted for t in (*module.parameters(), *module.buffers())):
         return module
     from copy import deepcopy

@@ -226,7 +226,11 @@ def _check_validation(judged: Examples) -> None:
 def _place(thing: Population | nn.Module, device: str | torch.device | None) -> torch.device:
     if device is None:
         tensors = (*thing.parameters.values(),) if isinstance(thing, Population) else (*thing.parameters(),)
-        return tensors[0].device if tensors else torch.device("cpu")
+        places = {t.device for t in tensors} or {torch.device("cpu")}
+        if len(places) > 1 or torch.device("meta") in places:
+            found = "weights on " + " and ".join(sorted(str(p) for p in places))
+            raise InputError("thing", found=found, expected="all weights on one device that holds values")
+        return places.pop()
     try:
         place = torch.device(device)
         torch.empty(0, device=place)

@@ -150,10 +150,11 @@ class SquaredError:
 
 
 def check_classes(outputs: torch.Tensor, data: Examples) -> None:
-    """Raise unless the outputs are logits (b, c) and every label is a class index below c.
+    """Raise unless the outputs are logits (b, c), every label is a class index below c, and there are two classes.
 
     Raises:
-        NotApplicable: no class labels. ShapeError: outputs of another shape. InputError: a label of c or more.
+        NotApplicable: no class labels. ShapeError: outputs of another shape. InputError: a label of c or more, or one
+            class only.
     """
     if not data.is_classification or data.labels is None:
         found = "no labels" if data.labels is None else "labels that are not integers"
@@ -166,4 +167,8 @@ def check_classes(outputs: torch.Tensor, data: Examples) -> None:
             found=f"class index {int(data.labels.max())}",
             expected=f"indices below {outputs.shape[1]}, the number of outputs of the model",
             remedy="Model and data use different label sets.",
+        )
+    if len(data) > 1 and bool((data.labels == data.labels[0]).all()):
+        raise InputError(
+            f"{data.name}.labels", found=f"one class only ({int(data.labels[0])})", expected="at least two classes"
         )
