@@ -92,6 +92,19 @@ def test_every_command_is_in_the_table_of_commands():
     assert commands == set(re.findall(r"^\| `learnt ([a-z ]+)` \|", _text("cli.md"), re.MULTILINE))
 
 
+def test_the_numbers_of_digits_in_the_demo_are_those_it_uses():
+    from learnt.data.load import load
+    from learnt.studies.demo import SETS, plan
+
+    digits = plan("digits")
+    train, test = load(**digits.source, split="train"), load(**digits.test, split="test")
+    text = " ".join(_text("demo.md").split())
+    assert f"used for training ({len(train):,}) and many for testing ({len(test):,})" in text
+    assert all(f"| `{name}` |" in text for name in SETS)
+    options = digits.distilled.options
+    assert f"temperature {options['temperature']:g}, weights {options['alpha']} for the teacher" in text
+
+
 def test_every_kind_of_spec_is_on_the_page_of_opening():
     from learnt.adapters import open as opening
 
