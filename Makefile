@@ -25,7 +25,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/learnt demo $(ARGS)
 
 test: $(VENV)/.installed-dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff format --check .
@@ -36,7 +36,7 @@ bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(VENV)/.installed-dev
-	@$(BIN)/mkdocs build --strict --quiet --site-dir site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
 	@echo "site/index.html"
 
 clean:

@@ -1,6 +1,6 @@
 """Are the intervals honest? Compare things with their own controls, where the true transfer is 0, many times.
 
-A pool of independent students is trained once (digits, 253 training images, one population). In each repetition a
+A pool of independent students is trained once (digits, 259 training images, one population). In each repetition a
 teacher, K students and J controls are drawn from the pool without replacement, so that students and controls differ by
 luck alone; the test images are a fresh half of the test set. Counted over repetitions, for each question:
 

@@ -4,7 +4,7 @@ For each set: one teacher, J students trained without it (the controls), K stude
 every question of the catalogue, and one report. Everything finished is kept and reused; an interrupted run goes on
 where it was.
 
-* `digits` (scikit-learn): 253 training and 1,528 test images. Few training images, so that independent models
+* `digits` (scikit-learn): 259 training and 1,528 test images. Few training images, so that independent models
   disagree often enough for agreement to mean something.
 * `shapes` (generated): the teacher is trained with random colours, the students never are. Whatever indifference to
   colour distilled students show beyond the controls' came through the teacher's answers alone (arXiv 2205.16004,
