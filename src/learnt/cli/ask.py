@@ -231,8 +231,9 @@ def _judge(found: Comparison, conditions: list[tuple[str, str, str, str, float]]
 def _asked(error: InputError) -> str:
     """What the person at the terminal says the outputs are; the error if they do not say."""
     print(f"learnt: {error.argument}: found {error.found}.", file=sys.stderr)
+    print("Are these probabilities? [y/n] ", end="", file=sys.stderr, flush=True)  # standard output may be a file
     try:
-        answer = input("Are these probabilities? [y/n] ").strip().lower()
+        answer = input().strip().lower()
     except EOFError:
         answer = ""
     if answer not in ("y", "yes", "n", "no"):

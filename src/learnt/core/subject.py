@@ -131,6 +131,13 @@ class Subject:
                 remedy="Pass device=... or move the parts of the model to one device.",
             )
         if self.outputs == "probabilities":
+            if not _look_like_probabilities(out.detach()):
+                raise InputError(
+                    self.name,
+                    found="outputs that are not between 0 and 1 with rows that sum to 1",
+                    expected="probabilities, as outputs='probabilities' says of every model",
+                    remedy="If only some models return them, give those as a function: lambda x: model(x).log().",
+                )
             out = out.clamp_min(1e-30).log()
         return out
 
