@@ -210,3 +210,15 @@ def test_seed_noise_of_a_difference_has_the_quantiles_of_welchs_t():
     error = math.sqrt(first.var(ddof=1) / 8 + second.var(ddof=1) / 8)
     for level in (0.9, 0.975, 0.995):
         assert np.quantile(noise[0] - noise[1], level) == pytest.approx(error * t.ppf(level, nu), rel=0.06)
+
+
+def test_large_data_are_resampled_in_blocks_that_are_not_kept(monkeypatch):
+    import learnt.core.statistics as module
+
+    values, keys = np.random.default_rng(11).random(3000), np.arange(3000, dtype=np.uint64)
+    [(_, kept)] = Resampler(300, 0).draws([mean(values)], keys)
+    monkeypatch.setattr(module, "_KEEP", 10)
+    resampler = Resampler(300, 0)
+    [(_, anew)] = resampler.draws([mean(values)], keys)
+    assert not resampler._counts
+    np.testing.assert_allclose(anew, kept, atol=1e-12)

@@ -16,7 +16,7 @@ were trained with. Both are resampled, together (a hierarchical bootstrap, disti
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -41,7 +41,7 @@ class Resampler:
 
     repetitions: int
     seed: int
-    _counts: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+    _counts: dict[int, list[np.ndarray]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.repetitions < 100:
@@ -55,15 +55,25 @@ class Resampler:
 
     def counts(self, n: int) -> np.ndarray:
         """(B, n) uint8 multinomial counts: how often each of n examples is in each resample."""
+        return np.concatenate(list(self._blocks(n)))
+
+    def _blocks(self, n: int) -> Iterator[np.ndarray]:
+        """The counts in blocks of resamples; kept between measures while they are small, drawn anew otherwise."""
         if n in self._counts:
-            return self._counts[n]
-        rng = self.rng("examples", n)
-        counts = np.empty((self.repetitions, n), dtype=np.uint8)
-        for b in range(self.repetitions):
-            counts[b] = np.bincount(rng.integers(0, n, n), minlength=n)
-        if counts.nbytes <= _KEEP:
-            self._counts[n] = counts
-        return counts
+            yield from self._counts[n]
+            return
+        rng, keep = self.rng("examples", n), self.repetitions * n <= _KEEP
+        size = max(1, min(256, 64 * 2**20 // n))
+        blocks = []
+        for start in range(0, self.repetitions, size):
+            block = np.empty((min(size, self.repetitions - start), n), dtype=np.uint8)
+            for row in block:
+                row[:] = np.bincount(rng.integers(0, n, n), minlength=n)
+            if keep:
+                blocks.append(block)
+            yield block
+        if keep:
+            self._counts[n] = blocks
 
     def draws(self, evidences: Sequence[Evidence], keys: np.ndarray) -> list[tuple[float, np.ndarray]]:
         """(value, (B,) resampled values) of each piece of evidence, all with the same resampled examples.
@@ -92,11 +102,7 @@ class Resampler:
         own = evidences[0].keys if evidences[0].keys is not None else keys
         if len(own) == n:
             columns = columns[np.argsort(own, kind="stable")]
-        counts = self.counts(n)
-        means = np.empty((self.repetitions, columns.shape[1]))
-        for start in range(0, self.repetitions, 256):
-            block = slice(start, start + 256)
-            means[block] = counts[block].astype(np.float64) @ columns
+        means = np.concatenate([block.astype(np.float64) @ columns for block in self._blocks(n)])
         means /= n
         full, done, at = columns.mean(0), [], 0
         for e in evidences:
