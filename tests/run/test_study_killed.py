@@ -35,8 +35,9 @@ def test_twenty_kills_at_random_moments_change_no_bit(jobs, kills, undisturbed, 
     for _ in range(kills):
         process = Running(study, scratch, tmp_path, COUNT, jobs, PAUSE)
         process.wait_for("begun")
-        # Any moment of the next few chunks; the first worker processes need about two seconds to begin.
-        time.sleep(rng.uniform(0, 0.1) if jobs == 1 else rng.uniform(1.0, 3.0))
+        if jobs == 2:  # worker processes need seconds to begin, how many depends on the machine: wait for a chunk
+            _wait_for_lines(tmp_path, done + rng.randint(1, 4))
+        time.sleep(rng.uniform(0, 0.1) if jobs == 1 else rng.uniform(0, PAUSE))  # any moment of the next few chunks
         workers = psutil.Process(process.pid).children()
         process.send(signal.SIGKILL)
         _, left = psutil.wait_procs(workers, timeout=20)
@@ -54,6 +55,12 @@ def test_twenty_kills_at_random_moments_change_no_bit(jobs, kills, undisturbed, 
 def _journal_lines(directory):
     path = directory / "journal.jsonl"
     return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def _wait_for_lines(directory, lines):
+    end = time.monotonic() + 60
+    while _journal_lines(directory) < lines and time.monotonic() < end:
+        time.sleep(0.002)
 
 
 def _leftovers(directory):
