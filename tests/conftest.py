@@ -59,3 +59,16 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _same_start():
+    """A network that a test makes without a seed is the same in every run, whatever ran before."""
+    import random
+
+    import numpy as np
+    import torch
+
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  (for libraries that read it)
+    torch.manual_seed(0)
