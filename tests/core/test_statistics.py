@@ -118,7 +118,7 @@ def test_replica_noise_has_the_width_of_students_t():
     for _ in range(400):
         pool = rng.normal(0, 1, 5)
         noise = replica_noise(
-            np.repeat(pool[:, None], 1000, axis=1), 5, picks=np.random.default_rng(1), scale=np.random.default_rng(2)
+            np.repeat(pool[:, None], 1000, axis=1), 5, weights=np.random.default_rng(1), scale=np.random.default_rng(2)
         )
         low, high = np.percentile(pool.mean() + noise, [2.5, 97.5])
         covered += low <= 0 <= high
@@ -133,7 +133,7 @@ def test_replica_noise_has_the_width_of_students_t():
 
 
 def test_one_replica_carries_no_seed_noise_of_its_own():
-    noise = replica_noise(np.zeros((1, 10)), 1, picks=np.random.default_rng(0), scale=np.random.default_rng(0))
+    noise = replica_noise(np.zeros((1, 10)), 1, weights=np.random.default_rng(0), scale=np.random.default_rng(0))
     assert not noise.any()
 
 
@@ -201,7 +201,7 @@ def test_seed_noise_of_a_difference_has_the_quantiles_of_welchs_t():
         replica_noise(
             np.repeat(x[:, None], 200_000, axis=1),
             8,
-            picks=np.random.default_rng(i),
+            weights=np.random.default_rng(i),
             scale=np.random.default_rng(99),
             freedom=nu,
         )

@@ -132,9 +132,10 @@ def _noise(
                     lender = other[side]
             pool = drawn[lender][1].mean(0)
             total += replica_noise(
-                pool, counts[side], picks=rng("replicas", side), scale=rng("scale", stream), freedom=nu
+                pool, counts[side], weights=rng("replicas", side), scale=rng("scale", stream), freedom=nu
             )
-            total += replica_noise(draws.mean(1), len(values), picks=rng("replicas", "ref"), scale=rng("scale", "ref"))
+            streams = {"weights": rng("replicas", "ref"), "scale": rng("scale", "ref")}
+            total += replica_noise(draws.mean(1), len(values), **streams)
         noise[side] = total
     return noise
 

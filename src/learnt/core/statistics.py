@@ -7,10 +7,11 @@ were trained with. Both are resampled, together (a hierarchical bootstrap, disti
   so differences are paired. Draws are centred on the value: a statistic with an absolute value in it (ECE) is biased
   upwards by resampling. `Groups` become draws around the value whose covariance is the delete-a-group
   jackknife's, with Student-t tails for the G - 1 degrees of freedom; the same multipliers serve every model.
-* Replicas. K replicas are drawn with replacement from K. A plain bootstrap of K = 5 things is too narrow: its
-  variance is (K - 1)/K of the right one and its tails are not those of Student's t. The deviations are therefore
-  scaled by sqrt(K/(K - 1)) and, per repetition, by sqrt((K - 1)/chi2_{K-1}); a difference of two such means has one
-  common scale with Welch's degrees of freedom. `benchmarks/calibration.py` measures the resulting coverage.
+* Replicas. Drawing K replicas with replacement from K = 5 is too narrow: the variance is (K - 1)/K of the right one,
+  the tails are not those of Student's t, and a single thing (K = 1) would only meet the J values of its controls.
+  The deviations of replicas from their mean are therefore mixed with normal weights (a multiplier bootstrap), with
+  the unbiased variance and, per repetition, the scale sqrt((K - 1)/chi2_{K-1}) of Student's t; a difference of two
+  means has one common scale with Welch's degrees of freedom. `benchmarks/calibration.py` measures the coverage.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ def replica_noise(
     pool: Float[np.ndarray, "replicas repetitions"],
     k: int,
     *,
-    picks: np.random.Generator,
+    weights: np.random.Generator,
     scale: np.random.Generator,
     freedom: float | None = None,
 ) -> Float[np.ndarray, "repetitions"]:
@@ -137,7 +138,7 @@ def replica_noise(
     Args:
         pool: (J, B) resampled values of J replicas; fewer than 2 carry no information and give zeros.
         k: number of replicas the mean is taken over.
-        picks, scale: random streams; two means that share `scale` widen together.
+        weights, scale: random streams; two means that share `scale` widen together.
         freedom: degrees of freedom of Student's t; J - 1 if None.
     """
     j, repetitions = pool.shape
@@ -145,8 +146,8 @@ def replica_noise(
         return np.zeros(repetitions)
     nu = j - 1 if freedom is None else freedom
     deviations = pool - pool.mean(0)
-    chosen = np.take_along_axis(deviations, picks.integers(0, j, (k, repetitions)), axis=0).mean(0)
-    return np.sqrt(nu / scale.chisquare(nu, repetitions)) * math.sqrt(j / (j - 1)) * chosen
+    mixed = (weights.standard_normal((j, repetitions)) * deviations).sum(0)
+    return np.sqrt(nu / scale.chisquare(nu, repetitions)) * mixed / math.sqrt((j - 1) * k)
 
 
 def welch_freedom(first: Float[np.ndarray, "j"], second: Float[np.ndarray, "k"]) -> float:
