@@ -134,8 +134,9 @@ def _noise(
             total += replica_noise(
                 pool, counts[side], weights=rng("replicas", side), scale=rng("scale", stream), freedom=nu
             )
-            streams = {"weights": rng("replicas", "ref"), "scale": rng("scale", "ref")}
-            total += replica_noise(draws.mean(1), len(values), **streams)
+            total += replica_noise(
+                draws.mean(1), len(values), weights=rng("replicas", "ref"), scale=rng("scale", "ref")
+            )
         noise[side] = total
     return noise
 
