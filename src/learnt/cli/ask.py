@@ -29,6 +29,7 @@ def compare(
     root: str | None = None,
     split: Literal["train", "validation", "test", "all"] = "test",
     limit: int | None = None,
+    target: str | None = None,
     weights: tuple[Path, ...] = (),
     measures: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = (),
     confidence: float = 0.95,
@@ -62,6 +63,8 @@ def compare(
         Which part of the data.
     limit
         Use at most this many examples, chosen by their content.
+    target
+        Column of the class, for .csv and .tsv; "label" if not given.
     weights
         A weights file (.safetensors; .pt is converted in a sandbox) for each model spec that needs one, in the order
         A, B, controls.
@@ -101,7 +104,7 @@ def compare(
             )
         if path is not None and not path.parent.is_dir():  # said before the work, not after it
             raise StorageError(str(path), found=f"no directory {path.parent}", expected="an existing directory")
-    data = data_for(on, root=root, split=split, limit=limit)
+    data = data_for(on, root=root, split=split, limit=limit, target=target)
     chosen = _chosen(measures)
     files = iter(weights)
     things = [_open(spec, files) for spec in (a, b, *control)]
@@ -146,7 +149,7 @@ def measures() -> None:
         print(f"{measure.name:<{width}}  {measure.facts.question}  ({measure.facts.unit})")
 
 
-def data_for(on: str, *, root: str | None, split: str, limit: int | None) -> Any:
+def data_for(on: str, *, root: str | None, split: str, limit: int | None, target: str | None = None) -> Any:
     """The examples that --on names; shapes come with every shift and cue conflicts."""
     from learnt.data.load import load
 
@@ -155,6 +158,8 @@ def data_for(on: str, *, root: str | None, split: str, limit: int | None) -> Any
         from learnt.data.shapes import DOMAINS
 
         more = {"domains": list(DOMAINS), "conflict": True}
+    if target is not None:
+        more["target"] = target
     return load(on, root=root, split=split, limit=limit, **more)
 
 
@@ -218,12 +223,13 @@ def _judge(found: Comparison, conditions: list[tuple[str, str, str, str, float]]
     tests = {"<": lambda x, y: x < y, ">": lambda x, y: x > y, "<=": lambda x, y: x <= y, ">=": lambda x, y: x >= y}
     for text, question, part, sign, limit in conditions:
         estimate = getattr(found[question], part)
+        name = question if part == "value" else f"{question}.{part}"
         if estimate is None or not estimate.defined:  # what cannot be measured does not pass a gate
             reason = "not measured in this comparison" if estimate is None else estimate.reason
-            print(f"learnt: --fail-if {text}: {question} is undefined ({reason})", file=sys.stderr)
+            print(f"learnt: --fail-if {text}: {name} is undefined ({reason})", file=sys.stderr)
             crossed = 1
         elif tests[sign](estimate.value, limit):
-            print(f"learnt: --fail-if {text}: {question} is {estimate}", file=sys.stderr)
+            print(f"learnt: --fail-if {text}: {name} is {estimate}", file=sys.stderr)
             crossed = 1
     return crossed
 

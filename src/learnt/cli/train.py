@@ -26,6 +26,8 @@ class Settings:
         Folder that holds the files of a named data set.
     limit
         Use at most this many training examples.
+    target
+        Column of the class, for .csv and .tsv; "label" if not given.
     name
         Name of the models in the run directory.
     net
@@ -54,6 +56,7 @@ class Settings:
     out: Path
     root: str | None = None
     limit: int | None = None
+    target: str | None = None
     name: str = ""
     net: Literal["", "mlp", "small_cnn"] = ""
     width: int | None = None
@@ -169,8 +172,9 @@ def _train(
     from learnt.train.progress import progress
 
     s = settings
-    source = {"name": s.on, "root": s.root, "limit": s.limit}
-    data = load(s.on, root=s.root, split="train", limit=s.limit)
+    column = {} if s.target is None else {"target": s.target}
+    source = {"name": s.on, "root": s.root, "limit": s.limit, **column}
+    data = load(s.on, root=s.root, split="train", limit=s.limit, **column)
     net, arguments = net_for(data, s.net)
     if s.width is not None:
         arguments |= {"widths": [s.width, s.width]} if net == "mlp" else {"width": s.width}
