@@ -172,7 +172,7 @@ def _train(
     from learnt.train.progress import progress
 
     s = settings
-    column = {} if s.target is None else {"target": s.target}
+    column: dict[str, Any] = {} if s.target is None else {"target": s.target}
     source = {"name": s.on, "root": s.root, "limit": s.limit, **column}
     data = load(s.on, root=s.root, split="train", limit=s.limit, **column)
     net, arguments = net_for(data, s.net)
