@@ -301,10 +301,13 @@ def test_nan_in_data(place, action, words):
     refused(place, action, NonFiniteError, words)
 
 
-@pytest.mark.parametrize("name", ["nan.npz", "nan.csv"])
-def test_nan_in_data_by_command(place, capsys, name):
-    denied(place, capsys, ASK.replace("good.npz", name), "")
-    denied(place, capsys, TRAIN.replace("good.npz", name), "")
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("nan.npz", "NaN or infinite, the first at index (7, 2)"), ("nan.csv", "found 'nan'; expected a finite number")],
+)
+def test_nan_in_data_by_command(place, capsys, name, words):
+    denied(place, capsys, ASK.replace("good.npz", name), words)
+    denied(place, capsys, TRAIN.replace("good.npz", name), words)
 
 
 # -- NaN in outputs ------------------------------------------------------------------------------------

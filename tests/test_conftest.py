@@ -17,3 +17,6 @@ def test_no_test_reaches_another_machine():
 def test_the_loopback_stays_open():
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
         client.connect(server.getsockname())
+        accepted, address = server.accept()
+        with accepted:
+            assert address == client.getsockname()

@@ -245,9 +245,11 @@ def test_the_prefix_of_a_wrapper_is_taken_off(prefix: str) -> None:
 
 
 def test_a_name_that_the_model_itself_has_is_not_taken_for_a_prefix() -> None:
-    model = nn.Module()
+    model, other = nn.Module(), nn.Linear(2, 3)
     model.model = nn.Linear(2, 3)
-    fill(model, {k: v.clone() for k, v in model.state_dict().items()}, name="x")
+    assert not torch.equal(model.model.weight, other.weight)
+    fill(model, {f"model.{k}": v.clone() for k, v in other.state_dict().items()}, name="x")
+    assert torch.equal(model.model.weight, other.weight) and torch.equal(model.model.bias, other.bias)
 
 
 def test_counters_of_batch_norm_may_be_missing() -> None:

@@ -129,7 +129,9 @@ def test_the_record_of_another_machine_is_respected_and_the_way_out_is_named(tmp
 def test_a_torn_record_does_not_block(content, tmp_path):
     (tmp_path / "lock").write_bytes(content)
     with run_lock(tmp_path):
-        pass
+        assert json.loads((tmp_path / "lock").read_bytes())["pid"] == os.getpid()  # taken over, and ours now
+        with pytest.raises(BusyError), run_lock(tmp_path):
+            pass
 
 
 def test_without_flock_the_record_decides(tmp_path, monkeypatch):

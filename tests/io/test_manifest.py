@@ -25,8 +25,10 @@ def test_the_manifest_of_a_new_directory_is_found_again(tmp_path):
 
 
 def test_equal_settings_in_another_spelling_are_equal(tmp_path):
-    open_manifest(tmp_path, CONFIG, {})
-    open_manifest(tmp_path, {**dict(reversed(CONFIG.items())), "layers": (64, 128)}, {})
+    made = open_manifest(tmp_path, CONFIG, {})
+    before = (tmp_path / "manifest.json").read_bytes()
+    again = open_manifest(tmp_path, {**dict(reversed(CONFIG.items())), "layers": (64, 128)}, {})
+    assert again.config_hash == made.config_hash and (tmp_path / "manifest.json").read_bytes() == before
 
 
 def test_other_settings_are_refused_with_each_difference_and_both_values(tmp_path):

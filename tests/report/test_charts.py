@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from learnt.core.estimate import Estimate
 from learnt.core.matrix import ComparisonMatrix
@@ -51,10 +52,16 @@ def test_marks_of_matplotlib_are_the_replicas(make):
 
 
 def test_hostile_labels_are_never_mathematics(make):
+    drawn = 0
     for payload in ("$\\frac", "_$x_1^2$<b>\x00{{x}}%\\"):
         c = make.hostile(payload)
         for answer in c.answers:
-            saved(charts.draw(answer, c))
+            ax = charts.draw(answer, c)
+            assert saved(ax).startswith(b"\x89PNG")
+            texts = [t for t in ax.figure.findobj(Text) if "$" in t.get_text()]
+            assert all(not t.get_parse_math() or r"\$" in t.get_text() for t in texts)
+            drawn += len(texts)
+    assert drawn > 0, "no hostile label was drawn at all"
 
 
 def test_a_matrix_is_drawn_with_its_names(make):
