@@ -9,8 +9,10 @@ from learnt.agreement.accuracy import Accuracy
 from learnt.agreement.divergence import JSDivergence
 from learnt.agreement.top1 import Agreement
 from learnt.catalogue import MEASURES
+from learnt.core.answering import _noise
 from learnt.core.errors import InputError
 from learnt.core.examples import Examples
+from learnt.core.statistics import Resampler, wilson
 from learnt.rewards.mdp import TabularMDP
 from learnt.rewards.starc import STARC
 
@@ -85,3 +87,31 @@ def test_a_divergence_keeps_its_range_and_a_difference_does_not():
     found = compare(right, shaky(0.3), DATA, measures=[JSDivergence()], controls=[wrong], resamples=200)["js"]
     assert 0 <= found.value.low <= found.value.high <= JSDivergence.facts.high
     assert found.difference.value < 0 and found.difference.high < 0
+
+
+def test_a_share_of_exactly_one_is_not_known_without_error():
+    found = compare(right, right, DATA, measures=[Agreement(), JSDivergence()], controls=[wrong], resamples=200)
+    assert (found["agreement"].value.value, found["agreement"].value.high) == (1.0, 1.0)
+    assert found["agreement"].value.low == pytest.approx(wilson(200, 200)[0], abs=1e-12)
+    assert found["agreement"].control.high == pytest.approx(wilson(0, 200)[1], abs=1e-12)
+    assert found["js"].value.low < 1e-12 and found["js"].value.high > 0.01  # not one of 200 pairs of outputs differed
+
+
+def covered(origin, spread, trials=400, controls=5):
+    """How often 0 lies in the interval of one thing against its controls, all with log-normal distances."""
+    resampler, rng, inside = Resampler(1000, 0), np.random.default_rng(0), 0
+    for _ in range(trials):
+        distance = np.exp(spread * rng.standard_normal(1 + controls))
+        sides = {"b": distance[:1], "control": distance[1:]}
+        drawn = {s: (d[None], np.broadcast_to(d[None, :, None], (1, len(d), 1000))) for s, d in sides.items()}
+        noise = _noise(drawn, resampler, origin, together=True)
+        low, high = np.percentile(sides["b"][0] - sides["control"].mean() + noise["b"] - noise["control"], [2.5, 97.5])
+        inside += low <= 0 <= high
+    return inside / trials
+
+
+def test_a_single_thing_is_judged_in_proportion_to_its_distance():
+    """Distances between trainings are skewed: with the same additive spread at any distance, outliers look real."""
+    assert covered(0.0, 1.2) >= 0.93
+    assert covered(None, 1.2) <= 0.92  # the rival would fail
+    assert abs(covered(0.0, 0.02) - covered(None, 0.02)) < 0.03  # small spreads: the two are the same

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, is_dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,8 @@ def answer(
     found = {side: [[ask(a, x) for x in states[side]] for a in references] for side in ("b", "control")}
     found["a"] = [[ask(a, a) for a in states["a"]]] if is_property else []
     drawn = {side: _drawn(table, setting, resampler) for side, table in found.items()}
-    alone, paired = (_noise(drawn, resampler, together=together) for together in (False, True))
+    origin = None if is_property else facts.identical
+    alone, paired = (_noise(drawn, resampler, origin, together=together) for together in (False, True))
     centre = {side: (float(v.mean()), d.mean((0, 1))) for side, (v, d) in drawn.items() if v.size}
     own = {side: (v, d + alone[side]) for side, (v, d) in centre.items()}
     totals = {side: (v, d + paired[side]) for side, (v, d) in centre.items()}
@@ -110,12 +112,13 @@ def _freedom(drawn: dict[str, tuple[np.ndarray, np.ndarray]], evidence: Evidence
 
 
 def _noise(
-    drawn: dict[str, tuple[np.ndarray, np.ndarray]], resampler: Resampler, *, together: bool
+    drawn: dict[str, tuple[np.ndarray, np.ndarray]], resampler: Resampler, origin: float | None, *, together: bool
 ) -> dict[str, np.ndarray]:
     """Seed noise (B,) of each side's mean: of its own replicas, and of the replicas of the reference.
 
     With `together`, noise is for the difference of b and the controls: both have one scale (Welch), and a side of one
-    thing takes the spread of the other.
+    thing takes the spread of the other: in proportion to its distance from `origin`, the value of identical things
+    (distances between trainings are skewed, and no mean over replicas evens that out).
     """
     rng, noise = resampler.rng, {}
     counts = {side: v.shape[1] for side, (v, _) in drawn.items()}
@@ -130,10 +133,15 @@ def _noise(
                 nu, stream = freedom, "pair"
                 if counts[side] == 1 and counts[other[side]] >= 2:
                     lender = other[side]
-            pool = drawn[lender][1].mean(0)
-            total += replica_noise(
-                pool, counts[side], weights=rng("replicas", side), scale=rng("scale", stream), freedom=nu
+            noise_of = partial(
+                replica_noise, k=counts[side], weights=rng("replicas", side), scale=rng("scale", stream), freedom=nu
             )
+            pool = drawn[lender][1].mean(0)
+            away = None if lender == side or origin is None else np.abs(pool - origin)
+            if away is not None and away.min() > 0:
+                total += (draws.mean((0, 1)) - origin) * np.expm1(np.minimum(noise_of(np.log(away)), 50.0))
+            else:
+                total += noise_of(pool)
             total += replica_noise(
                 draws.mean(1), len(values), weights=rng("replicas", "ref"), scale=rng("scale", "ref")
             )

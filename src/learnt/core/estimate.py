@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
@@ -56,7 +57,8 @@ class Estimate:
     ) -> Estimate:
         """Percentile interval of resampled values (B,), clipped to the range [low, high] of the quantity.
 
-        Undefined if the value is NaN or more than a tenth of the resamples are.
+        Undefined if the value is NaN or more than a tenth of the resamples are. Examples that all lie at one end of the
+        range leave nothing to resample; how large the share of others may still be is Wilson's score interval (1927).
         """
         lost = float(np.mean(np.isnan(draws))) if len(draws) else 0.0
         if math.isnan(value):
@@ -70,6 +72,12 @@ class Estimate:
         tail = 100 * (1 - level) / 2
         ends = np.nanpercentile(draws, [tail, 100 - tail]) if len(draws) else (value, value)
         lo, hi = (float(np.clip(end, low, high)) for end in ends)
+        if kind == "bootstrap" and n and math.isfinite(high - low):
+            rounding, unseen = 1e-12 * (high - low), (high - low) * _wilson(n, level)
+            if max(hi, value) <= low + rounding:
+                hi = low + unseen
+            elif min(lo, value) >= high - rounding:
+                lo = high - unseen
         return Estimate(value=float(value), low=min(lo, value), high=max(hi, value), level=level, n=n, kind=kind)
 
     @property
@@ -102,6 +110,12 @@ class Estimate:
         numbers = {k: math.nan if data[k] is None else float(data[k]) for k in ("value", "low", "high")}
         rest = {k: data[k] for k in ("level", "n", "kind", "reason")}
         return Estimate(**numbers, **rest)
+
+
+def _wilson(n: int, level: float) -> float:
+    """Upper end of Wilson's interval of a share of which 0 of n were seen."""
+    square = NormalDist().inv_cdf(0.5 + level / 2) ** 2
+    return square / (n + square)
 
 
 def _or_none(value: float) -> float | None:
