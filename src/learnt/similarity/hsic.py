@@ -32,6 +32,8 @@ from learnt.core.examples import check_finite
 
 BLOCK = 3_000_000  # float64 entries of scratch space in the blocked products: 24 MB
 
+SMALL = 512  # rows up to which a Gram matrix in one product beats one triangle in pieces
+
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
@@ -130,6 +132,8 @@ class Kernel:
 def _self_products(x: torch.Tensor) -> torch.Tensor:
     """(n, n) XX' from its upper triangle, in blocks of rows: little more than half the work of the whole product."""
     n = len(x)
+    if n <= SMALL:
+        return x @ x.T
     out = x.new_empty((n, n))
     height = max(64, -(-n // 8))
     for top in range(0, n, height):

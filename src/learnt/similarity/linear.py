@@ -6,6 +6,7 @@ neither a large mean nor a tiny or huge scale then costs digits. A layer that do
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -34,9 +35,10 @@ def centred(x: Real[Tensor, "n p"], name: str = "x") -> tuple[Float64[Tensor, "n
     Raises:
         NonFiniteError: if `x` holds NaN or infinity.
     """
-    check_finite(x, name)
     resolution = torch.finfo(x.dtype if x.is_floating_point() else torch.float64).eps
     largest = _largest(x)
+    if not math.isfinite(largest):
+        check_finite(x, name)
     values = x.detach().to(torch.float64, copy=True)
     values -= values[0].clone()  # exactly zero for a constant layer, which a subtracted mean would not be
     values -= values.mean(0)
@@ -67,7 +69,7 @@ def linear_kernel(
     kernel = Kernel(
         features=values,
         gram_=None,
-        diagonal=values.square().sum(1),
+        diagonal=torch.linalg.vector_norm(values, dim=1).square_(),  # one pass, no copy
         bounds=group_bounds(len(values), groups),
         scale=scale,
         reason="" if scale else "layer constant: it gives every example the same features",
