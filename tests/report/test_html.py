@@ -107,6 +107,12 @@ def test_the_first_screen_says_what_was_learnt(make):
     )
 
 
+def test_a_page_for_thousands_of_questions_is_refused_with_advice(make):
+    one = make.comparison()
+    with pytest.raises(InputError, match=r"2,001 questions.*at most 2,000.*measures="):
+        html.page([replace(one, answers=(one.answers[0],) * 2001)])
+
+
 def test_every_answer_has_a_row_and_every_group_a_card(make):
     c = make.comparison()
     page = Page(html.page([c]))

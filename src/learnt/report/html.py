@@ -29,6 +29,7 @@ from learnt.report.view import Section, section
 
 SCHEMA = "learnt.report/1"
 DATA_ID = "learnt-data"
+_MOST = 2000  # questions: some 15 MB, which browsers still scroll
 _LIMIT = 256 << 20  # bytes of a report that `read` accepts
 _FRAGMENT_ROWS, _FRAGMENT_TEXT = 60, 160
 
@@ -42,7 +43,7 @@ def write(comparisons: Sequence[Comparison], path: str | Path, *, title: str | N
         title: heading of the page; by default the question that it answers.
 
     Raises:
-        InputError: no comparison. StorageError: the file cannot be written.
+        InputError: no comparison, or more questions than a page can hold. StorageError: the file cannot be written.
     """
     from learnt.io.atomic import write_text
 
@@ -53,6 +54,14 @@ def page(comparisons: Sequence[Comparison], *, title: str | None = None) -> str:
     """The text of the HTML file; equal comparisons give equal text."""
     if not comparisons:
         raise InputError("comparisons", found="none", expected="at least one")
+    asked = sum(len(comparison.answers) for comparison in comparisons)
+    if asked > _MOST:
+        raise InputError(
+            "comparisons",
+            found=f"{asked:,} questions",
+            expected=f"at most {_MOST:,} in one page",
+            remedy="Choose with measures=, write several pages, or keep all numbers with to_json().",
+        )
     sides = len({comparison.data for comparison in comparisons}) < len(comparisons)
     sections = [section(comparison, f"c{i}", sides=sides) for i, comparison in enumerate(comparisons)]
     heading = _heading(sections) if title is None else say(title)
