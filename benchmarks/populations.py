@@ -2,9 +2,9 @@
 
 The rival is a plain torch loop, written as one would by hand: for each model and each batch, gather, zero_grad,
 forward, cross-entropy, backward, step, with the same optimiser, batch size and number of steps. Times are wall time
-of the whole call (`fit` with all its set-up, checks and records included), the smallest of many short alternating
-runs, so that a busy machine disturbs neither more than the other.
-Ratio = loop / population: above 1, the population is faster.
+of the whole call (`fit` with all its set-up, checks and records included) after one run of each, in alternating pairs;
+the medians over pairs are shown, so that neither a busy moment nor a lucky one decides.
+Ratio = median over pairs of loop / population: above 1, the population is faster.
 
     python benchmarks/populations.py [--quick]
 """
@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import platform
+import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,27 +53,29 @@ def loop(modules: list[nn.Module], data: Examples, optimizer: Callable, epochs: 
 def compete(
     make: Callable[[], nn.Module], n: int, data: Examples, optimizer: Callable, epochs: int, batch: int, repeats: int
 ) -> dict[str, object]:
-    """Best wall times of both, in milliseconds a step (of all N replicas)."""
+    """Median wall times of both, in milliseconds a step (of all N replicas), and of their ratio."""
     steps = epochs * -(-len(data) // batch)
-    best = {"loop": float("inf"), "population": float("inf")}
+    pairs: list[tuple[float, float]] = []
     engine = ""
     began = time.perf_counter()
-    for k in range(repeats):
-        if k >= 2 and time.perf_counter() - began > LIMIT:
+    for k in range(repeats + 1):
+        if k > 3 and time.perf_counter() - began > LIMIT:
             break
         modules = [make() for _ in range(n)]
         start = time.perf_counter()
         loop(modules, data, optimizer, epochs, batch)
-        best["loop"] = min(best["loop"], time.perf_counter() - start)
+        apart = time.perf_counter() - start
         thing = make() if n == 1 else Population(make, n, seed=0)
         start = time.perf_counter()
         history = fit(thing, data, CrossEntropy(), epochs=epochs, optimizer=optimizer, batch_size=batch)
-        best["population"] = min(best["population"], time.perf_counter() - start)
+        pairs.append((apart, time.perf_counter() - start))
         engine = history.engine
+    pairs = pairs[1:]  # the first pair loads what is loaded once
     return {
-        "loop_ms": 1e3 * best["loop"] / steps,
-        "population_ms": 1e3 * best["population"] / steps,
-        "ratio": best["loop"] / best["population"],
+        "loop_ms": 1e3 * statistics.median(a for a, _ in pairs) / steps,
+        "population_ms": 1e3 * statistics.median(b for _, b in pairs) / steps,
+        "ratio": statistics.median(a / b for a, b in pairs),
+        "pairs": len(pairs),
         "engine": engine,
         "steps": steps,
     }

@@ -40,27 +40,27 @@ from learnt.distill._teacher import (
     require_labels,
     stored_outputs,
 )
-from learnt.train.objectives import Batch, Model, check_classes
+from learnt.train.objectives import Batch, CrossEntropy, Model, check_classes
 
 LOGITS = "kd_teacher_logits"
 
 
 def kd_loss(
-    student_logits: Float[Tensor, "batch classes"],
-    teacher_logits: Float[Tensor, "batch classes"],
+    student_logits: Float[Tensor, "*replicas batch classes"],
+    teacher_logits: Float[Tensor, "*replicas batch classes"],
     temperature: float = 4.0,
     form: Literal["kl", "ce"] = "kl",
-) -> Float[Tensor, ""]:
+) -> Float[Tensor, "*replicas"]:
     """Distillation loss of softened probabilities, times temperature squared, averaged over the batch, in nats.
 
     Args:
-        student_logits: (B, c).
-        teacher_logits: (B, c); no gradient flows into it.
+        student_logits: (..., B, c).
+        teacher_logits: (..., B, c); no gradient flows into it.
         temperature: T > 0, divides both logits.
         form: ``"kl"``, zero for equal probabilities, or ``"ce"``, larger by T^2 times the teacher's entropy.
 
     Returns:
-        () scalar.
+        (...,): one number for each leading index, a scalar for (B, c).
 
     Raises:
         InputError: for a temperature that is not positive, or another form.
@@ -72,7 +72,7 @@ def kd_loss(
     s = F.log_softmax(student_logits / temperature, dim=-1)
     t = F.log_softmax(teacher_logits.detach() / temperature, dim=-1)
     per_class = _kl_terms(t, s) if form == "kl" else -t.exp() * s
-    return temperature**2 * per_class.sum(-1).mean()
+    return temperature**2 * per_class.sum(-1).mean(-1)
 
 
 def _kl_terms(t: Tensor, s: Tensor) -> Tensor:
@@ -165,6 +165,13 @@ class KD:
             teacher = prepared(batch, LOGITS)
         loss = self.alpha * kd_loss(logits, teacher.to(logits), self.temperature, self.form)
         return loss + self.gamma * F.cross_entropy(logits, batch.targets()) if self.gamma > 0 else loss
+
+    def of_outputs(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Loss of stored teacher logits: (..., B, c) -> (...,); a live teacher must see the inputs."""
+        if self.live:
+            return NotImplemented
+        loss = self.alpha * kd_loss(outputs, prepared(batch, LOGITS).to(outputs), self.temperature, self.form)
+        return loss + self.gamma * CrossEntropy().of_outputs(outputs, batch) if self.gamma > 0 else loss
 
     @cached_property
     def _members(self) -> list[Any]:

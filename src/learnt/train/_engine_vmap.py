@@ -1,4 +1,4 @@
-"""One forward and one backward pass for all replicas: `torch.func.functional_call` under `vmap`, autograd outside.
+"""One forward and one backward pass for all replicas: one call of the module under `vmap`, autograd outside.
 
 The replicas' losses are independent, so the gradient of their sum, taken once, holds every replica's own gradient.
 Buffers go in stacked and come out as results, so that what a module writes in place (batch-norm statistics, a memory
@@ -11,16 +11,18 @@ from collections.abc import Callable
 from typing import Any, final
 
 import torch
-from torch.func import functional_call, vmap
+from torch.func import vmap
 
 from learnt.core.errors import InputError, ShapeError
 from learnt.run.seeds import derive
-from learnt.train._bundle import Stack
+from learnt.train._bundle import Bundle, Stack
+from learnt.train._chain import Chain
 from learnt.train._feed import Batches
 from learnt.train._random import sow
 from learnt.train.objectives import Batch, Model
 
 Loss = Callable[[Model, Batch], torch.Tensor]
+Place = tuple[dict[str, Any], str, str]  # where a tensor sits in a module: the dict, the key, and its name in the stack
 
 
 @final
@@ -33,6 +35,9 @@ class VmapEngine:
         self._stack = stack
         self._seed = seed
         self._bundle = stack.bundle
+        self._places, self._carried = _places(stack.bundle)
+        self._own = [home[leaf] for home, leaf, _ in self._places]
+        self._chain = Chain.of(stack.bundle)
         _keep_memory()
         self._training: bool | None = None
 
@@ -65,30 +70,81 @@ class VmapEngine:
             return self._run(loss, batches, keep=False)
 
     def _run(self, loss: Loss, batches: Batches, *, keep: bool = True) -> torch.Tensor:
+        losses = self._at_once(loss, batches)
+        if losses is not None:
+            return losses
         stack, labelled = self._stack, batches.labels is not None
-        names = list(batches.extra)
+        model, names = Model(self._bundle.model, self._bundle.companion), list(batches.extra)
 
-        def one(state: dict[str, torch.Tensor], inputs: Any, labels: Any, index: Any, extra: Any) -> Any:
-            def answer(model: Model) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-                batch = Batch(inputs, labels if labelled else None, index, dict(zip(names, extra, strict=True)))
-                return loss(model, batch), dict(self._bundle.named_buffers())
+        def one(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            for (home, leaf, _), tensor in zip(self._places, tensors, strict=False):
+                home[leaf] = tensor
+            inputs, labels, index, *extra = tensors[len(self._places) :]
+            batch = Batch(inputs, labels if labelled else None, index, dict(zip(names, extra, strict=True)))
+            value = loss(model, batch)
+            return value, *(home[leaf] for home, leaf, _ in self._carried)
 
-            return functional_call(self._bundle, state, (answer,))
-
-        axis = None if batches.shared else 0
-        every = vmap(one, in_dims=(0, axis, axis, axis, axis), randomness="different")
-        buffers = stack.buffers if keep else {k: v.clone() for k, v in stack.buffers.items()}
-        labels = batches.labels if labelled else batches.index
-        losses, after = every(
-            {**stack.parameters, **stack.frozen, **buffers}, batches.inputs, labels, batches.index,
-            tuple(batches.extra.values()),
-        )  # fmt: skip
+        stacked = stack.tensors()
+        if not keep:
+            stacked |= {k: v.clone() for k, v in stack.buffers.items()}
+        labels = batches.index if batches.labels is None else batches.labels
+        seen = (batches.inputs, labels, batches.index, *batches.extra.values())
+        axes = (0,) * len(self._places) + (None if batches.shared else 0,) * len(seen)
+        try:
+            every = vmap(one, in_dims=axes, randomness="different")
+            losses, *after = every(*(stacked[name] for _, _, name in self._places), *seen)
+        finally:
+            for (home, leaf, _), own in zip(self._places, self._own, strict=True):
+                home[leaf] = own
         check_scalar(losses, stacked=1)
         if keep:
-            for name, buffer in after.items():
+            for (_, _, name), buffer in zip(self._carried, after, strict=True):
                 if buffer.data_ptr() != stack.buffers[name].data_ptr():
                     stack.buffers[name].copy_(buffer.detach())
         return losses
+
+    def _at_once(self, loss: Loss, batches: Batches) -> torch.Tensor | None:
+        """(N,) losses of a chain of plain layers from an objective of outputs alone; None if that is not the case."""
+        stack, of_outputs = self._stack, getattr(loss, "of_outputs", None)
+        if of_outputs is None or self._chain is None or self._chain.watched:
+            return None
+        if torch.is_autocast_enabled(stack.device.type):
+            return None
+        inputs, labels, index, extra = (
+            (batches.inputs, batches.labels, batches.index, dict(batches.extra))
+            if not batches.shared
+            else _for_all(stack.size, batches)
+        )
+        losses = of_outputs(
+            self._chain({**stack.parameters, **stack.frozen}, inputs), Batch(inputs, labels, index, extra)
+        )
+        return None if losses is NotImplemented else losses
+
+
+def _places(bundle: Bundle) -> tuple[list[Place], list[Place]]:
+    """Where every tensor of a bundle sits, a shared one at each of its places; and the buffers, once each.
+
+    The engine puts the stacked tensors there itself: `torch.func.functional_call` searches the module anew at every
+    step, and with a layer that occurs twice beside tied weights it leaves the tie broken (torch 2.13).
+    """
+    buffers = dict(bundle.named_buffers())
+    names = {id(t): name for name, t in (*bundle.named_parameters(), *buffers.items())}
+    homes = [home for module in bundle.modules() for home in (module._parameters, module._buffers)]
+    places = [(home, leaf, names[id(t)]) for home in homes for leaf, t in home.items() if t is not None]
+    carried = {name: place for place in reversed(places) if (name := place[2]) in buffers}
+    return places, list(carried.values())
+
+
+def _for_all(
+    n: int, batches: Batches
+) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor, dict[str, torch.Tensor]]:
+    """What all replicas share, with a leading axis of N and no copy."""
+
+    def spread(x: torch.Tensor) -> torch.Tensor:
+        return x.expand(n, *x.shape)
+
+    labels = None if batches.labels is None else spread(batches.labels)
+    return spread(batches.inputs), labels, spread(batches.index), {k: spread(v) for k, v in batches.extra.items()}
 
 
 def _keep_memory() -> None:

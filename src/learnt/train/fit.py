@@ -10,6 +10,7 @@ not it was interrupted.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -245,10 +246,10 @@ def _check_model(stack: Stack, objective: Any, data: Examples) -> None:
         check_finite(parameter.detach(), f"parameter {name.removeprefix('model.')}")
     state = {k: v.detach()[0].clone() for k, v in stack.tensors().items()}
     inputs = data.inputs[:2].to(stack.device, stack.dtype if data.inputs.is_floating_point() else None)
-    stack.bundle.eval()
+    bundle = copy.deepcopy(stack.bundle).eval()  # functional_call may break ties between weights
     try:
         with torch.no_grad():
-            outputs = functional_call(stack.bundle, state, (lambda model: model(inputs),))
+            outputs = functional_call(bundle, state, (lambda model: model(inputs),))
     except LearntError:
         raise
     except (RuntimeError, ValueError, IndexError, TypeError) as error:

@@ -1,7 +1,7 @@
 """What one replica minimises: the protocol, the views of model and batch, and the two plain objectives.
 
 An objective is a callable `(Model, Batch) -> scalar`. It is written for ONE replica and one batch, with ordinary
-torch operations; the engine runs it for all replicas at once (inside `torch.func.vmap`) or one by one. Three hooks
+torch operations; the engine runs it for all replicas at once (inside `torch.func.vmap`) or one by one. Four hooks
 are optional methods of the object:
 
     prepare(data: Examples) -> {name: tensor (n, ...)}     computed once, delivered row by row as `batch.extra`
@@ -9,6 +9,9 @@ are optional methods of the object:
                                                            projection head, a memory bank kept in buffers
     check(outputs: Tensor, data: Examples) -> None         called once with the model's first outputs; raises if
                                                            outputs and labels cannot belong together
+    of_outputs(outputs: Tensor, batch: Batch) -> Tensor    the same loss from the network's outputs (..., b, c) alone,
+                                                           with any leading axes: chains of linear layers then need no
+                                                           vmap. NotImplemented if it cannot be had this way
 
 Buffers of model and companion may be written in place or assigned anew; both are kept per replica.
 """
@@ -121,6 +124,14 @@ class CrossEntropy:
         """Mean over the batch."""
         return F.cross_entropy(model(batch.inputs), batch.targets(), label_smoothing=self.label_smoothing)
 
+    def of_outputs(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Mean over the batch: (..., b, c) -> (...,)."""
+        logs = outputs.log_softmax(-1)
+        right = logs.gather(-1, batch.targets().unsqueeze(-1)).mean((-2, -1)).neg()
+        if self.label_smoothing == 0.0:
+            return right
+        return (1 - self.label_smoothing) * right - self.label_smoothing * logs.mean((-2, -1))
+
     def check(self, outputs: torch.Tensor, data: Examples) -> None:
         """Raise if the labels are not classes of the outputs."""
         check_classes(outputs, data)
@@ -136,6 +147,11 @@ class SquaredError:
         out = model(batch.inputs)
         targets = batch.targets()
         return F.mse_loss(out.reshape(targets.shape), targets.to(out.dtype))
+
+    def of_outputs(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Mean over the batch: (..., b) or (..., b, 1) -> (...,)."""
+        targets = batch.targets()
+        return (outputs.reshape(targets.shape) - targets.to(outputs.dtype)).square().mean(-1)
 
     def check(self, outputs: torch.Tensor, data: Examples) -> None:
         """Raise if the outputs are not one number an example."""
