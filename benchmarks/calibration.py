@@ -67,7 +67,7 @@ def naive(teacher: Any, students: list[Any], controls: list[Any], data: Any, see
 
 
 def main(arguments: list[str]) -> int:
-    repetitions = 20 if "--quick" in arguments else 100
+    repetitions = 20 if "--quick" in arguments else 200
     models = pool(60 if "--quick" in arguments else 200)
     test = load("digits", split="test", test=0.85, validation=0.05)
     rows, console = [], Console()
