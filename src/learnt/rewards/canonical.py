@@ -26,7 +26,8 @@ import numpy as np
 from jaxtyping import Float, Real
 
 from learnt.core.errors import InputError, ShapeError
-from learnt.rewards.mdp import TabularMDP, _finite
+from learnt.rewards._checks import finite as _finite
+from learnt.rewards.mdp import TabularMDP
 
 Canonicalisation = Literal["val", "minimal", "minimal_l2", "none"]
 VALID: tuple[Canonicalisation, ...] = ("val", "minimal", "minimal_l2")  # these satisfy Definition 1 of the paper

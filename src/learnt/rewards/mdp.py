@@ -4,22 +4,24 @@
     eta^pi(s, a) = sum_t gamma^t Pr(s_t = s, a_t = a),        J_R(pi) = <eta^pi, r>
 
 Everything is linear algebra or policy iteration in float64: no sampling, no tolerance that a user must choose.
-Transitions are dense, (S, A, S); memory grows with their number.
+Transitions are dense, (S, A, S), or sparse, (S A, S); with sparse ones nothing of size S A S or S S is made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 
-from learnt.core.errors import InputError, NonFiniteError, ShapeError
+from learnt.core.errors import InputError, NotApplicable, ShapeError
+from learnt.rewards._checks import distributions, finite, frozen, sparse_distributions
+from learnt.rewards._linear import solver
 
 Axes = Literal["auto", "s", "sa", "ss", "sas"]
-Reward = np.ndarray | Callable[[int, int, int], float]
+LARGEST = 50_000_000  # entries (s, a, s') that a sparse process will still unfold into a dense array: 400 MB
 
 
 class Solution(NamedTuple):
@@ -36,71 +38,115 @@ class RewardView:
 
     Attributes:
         name: how reports call it.
-        reward: (S, A, S) float64, read-only; R(s, a, s').
+        reward: (S, A, S) float64, read-only; R(s, a, s'). (S, A, 1) in a sparse process, constant in s'.
         expected: (S, A) float64, the mean of R over the next state.
+        averaged: whether the reward was given for each transition of a sparse process, of which `reward` is the mean.
     """
 
     name: str
     reward: np.ndarray
     expected: np.ndarray
+    averaged: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@final
 class TabularMDP:
     """A finite Markov decision process without its reward.
 
     Args:
-        transitions: (S, A, S) probabilities P[s, a, s'] of the next state; rows are renormalised if they miss 1 by at
-            most 1e-6.
+        transitions: (S, A, S) probabilities P[s, a, s'] of the next state, or a scipy sparse matrix (S A, S) whose row
+            s A + a is P(.|s, a); rows are renormalised if they miss 1 by at most 1e-6.
         initial: (S,) probabilities of the first state.
         discount: gamma, above 0 and below 1.
         name: shown in reports.
         terminal: (S,) bool; a terminal state must lead to itself, and rewards in it must be 0.
         states, actions: names for reports; numbers if empty.
+        sparse: keep the transitions sparse or dense; ``"auto"``: as given.
+        grid: (rows, columns) if state i is cell (i // columns, i % columns) of a grid: pictures then show it.
 
     Raises:
         ShapeError, InputError, NonFiniteError: on anything that is not such a process.
     """
 
-    transitions: np.ndarray
-    initial: np.ndarray
-    discount: float
-    name: str = "MDP"
-    terminal: np.ndarray | None = None
-    states: tuple[str, ...] = ()
-    actions: tuple[str, ...] = ()
-    _factors: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+    def __init__(
+        self,
+        transitions: Any,
+        initial: Any,
+        discount: float,
+        name: str = "MDP",
+        terminal: Any = None,
+        states: tuple[str, ...] = (),
+        actions: tuple[str, ...] = (),
+        *,
+        sparse: bool | Literal["auto"] = "auto",
+        grid: tuple[int, int] | None = None,
+    ) -> None:
+        from scipy.sparse import issparse
 
-    def __post_init__(self) -> None:
-        p = _finite(self.transitions, "transitions")
-        if p.ndim != 3 or p.shape[0] != p.shape[2] or 0 in p.shape:
-            raise ShapeError(
-                "transitions", found=f"shape {p.shape}", expected="(S, A, S), at least one state and action"
-            )
-        n_states, n_actions = p.shape[:2]
-        mu = _finite(self.initial, "initial")
-        if mu.shape != (n_states,):
-            raise ShapeError("initial", found=f"shape {mu.shape}", expected=f"({n_states},), one number a state")
-        object.__setattr__(self, "transitions", _distributions(p, "transitions"))
-        object.__setattr__(self, "initial", _distributions(mu, "initial"))
-        discount = _finite(self.discount, "discount")
-        if discount.shape != () or not 0.0 < float(discount) < 1.0:
-            raise InputError("discount", found=f"{self.discount}", expected="a number above 0 and below 1")
-        object.__setattr__(self, "discount", float(discount))
-        end = np.zeros(n_states, dtype=bool) if self.terminal is None else np.array(self.terminal)
-        if end.shape != (n_states,) or end.dtype != bool:
-            raise ShapeError("terminal", found=f"{end.dtype} of shape {end.shape}", expected=f"bool ({n_states},)")
-        stays = self.transitions[np.arange(n_states), :, np.arange(n_states)].min(1) == 1.0
-        if (end & ~stays).any():
+        self._dense: np.ndarray | None = None
+        self._kernel: Any = None
+        if issparse(transitions):
+            self._kernel = sparse_distributions(transitions, "transitions")
+            self.n_states = int(self._kernel.shape[1])
+            self.n_actions = self._kernel.shape[0] // self.n_states
+        else:
+            p = finite(transitions, "transitions")
+            if p.ndim != 3 or p.shape[0] != p.shape[2] or 0 in p.shape:
+                raise ShapeError(
+                    "transitions",
+                    found=f"shape {p.shape}",
+                    expected="(S, A, S), at least one state and action, or a sparse (S * A, S)",
+                )
+            self._dense = distributions(p, "transitions")
+            self.n_states, self.n_actions = p.shape[:2]
+        if sparse not in ("auto", True, False):
+            raise InputError("sparse", found=repr(sparse), expected='True, False or "auto"')
+        self.is_sparse = self._kernel is not None if sparse == "auto" else bool(sparse)
+        mu = finite(initial, "initial")
+        if mu.shape != (self.n_states,):
+            raise ShapeError("initial", found=f"shape {mu.shape}", expected=f"({self.n_states},), one number a state")
+        self.initial = distributions(mu, "initial")
+        gamma = finite(discount, "discount")
+        if gamma.shape != () or not 0.0 < float(gamma) < 1.0:
             raise InputError(
-                "terminal",
-                found=f"terminal state {int(np.flatnonzero(end & ~stays)[0])}, which can be left",
-                expected="terminal states that lead to themselves under every action",
+                "discount",
+                found=f"{discount}",
+                expected="a number above 0 and below 1",
+                remedy="Without discounting, returns of a process that goes on are infinite.",
             )
-        object.__setattr__(self, "terminal", _frozen(end))
-        for what, names, count in (("states", self.states, n_states), ("actions", self.actions, n_actions)):
+        self.discount = float(gamma)
+        self.terminal = self._checked_terminal(terminal)
+        for what, names, count in (("states", states, self.n_states), ("actions", actions, self.n_actions)):
             if names and len(names) != count:
                 raise ShapeError(what, found=f"{len(names)} names", expected=f"{count}")
+        self.name, self.states, self.actions = name, tuple(states), tuple(actions)
+        if grid is not None and grid[0] * grid[1] != self.n_states:
+            raise ShapeError("grid", found=f"{grid[0]} x {grid[1]} cells", expected=f"{self.n_states}, one a state")
+        self.grid = grid
+        self._factors: dict[Any, Any] = {}
+        if self.is_sparse:
+            _ = self.kernel
+            self._dense = None
+
+    def _checked_terminal(self, terminal: Any) -> np.ndarray:
+        end = np.zeros(self.n_states, dtype=bool) if terminal is None else np.array(terminal)
+        if end.shape != (self.n_states,) or end.dtype != bool:
+            raise ShapeError("terminal", found=f"{end.dtype} of shape {end.shape}", expected=f"bool ({self.n_states},)")
+        for state in np.flatnonzero(end):
+            stay = np.zeros(self.n_states)
+            stay[state] = 1.0
+            if (self.ahead(stay)[state] != 1.0).any():
+                raise InputError(
+                    "terminal",
+                    found=f"terminal state {int(state)}, which can be left",
+                    expected="terminal states that lead to themselves under every action",
+                )
+        return frozen(end)
+
+    def __repr__(self) -> str:
+        return (
+            f"TabularMDP({self.name!r}, {self.n_states} states, {self.n_actions} actions, discount {self.discount:g})"
+        )
 
     @classmethod
     def random(
@@ -134,6 +180,64 @@ class TabularMDP:
             name=name or f"random MDP {n_states}x{n_actions}",
         )
 
+    # -- the transitions ------------------------------------------------------------------------------
+
+    @property
+    def transitions(self) -> np.ndarray:
+        """(S, A, S) probabilities, read-only.
+
+        Raises:
+            NotApplicable: a sparse process with more than 50 million triples (s, a, s').
+        """
+        if self._dense is not None:
+            return self._dense
+        shape = (self.n_states, self.n_actions, self.n_states)
+        if np.prod(shape) > LARGEST:
+            raise NotApplicable(
+                "mdp",
+                found=f"a sparse process with {self.n_states:,} states",
+                expected="one small enough for all (s, a, s') at once",
+                remedy="Use a canonical form of expected rewards: 'val' or 'minimal'.",
+            )
+        unfolded: np.ndarray = self.kernel.toarray().reshape(shape)
+        if not self.is_sparse:
+            self._dense = frozen(unfolded)
+        return frozen(unfolded)
+
+    @property
+    def kernel(self) -> Any:
+        """(S A, S) sparse transition matrix (scipy CSR); row s A + a is P(.|s, a)."""
+        if self._kernel is None:
+            from scipy.sparse import csr_array
+
+            self._kernel = csr_array(self.transitions.reshape(-1, self.n_states))
+        return self._kernel
+
+    def ahead(self, values: np.ndarray) -> np.ndarray:
+        """(..., S) values of states -> (..., S, A): their mean over the next state."""
+        flat = np.asarray(values).reshape(-1, self.n_states)
+        if self._dense is None:
+            moved = (self.kernel @ flat.T).T
+        else:
+            moved = flat @ self._dense.reshape(-1, self.n_states).T
+        return np.ascontiguousarray(moved).reshape(*np.shape(values), self.n_actions)
+
+    def expected(self, reward: np.ndarray) -> np.ndarray:
+        """(..., S, A, S) or (..., S, A, 1) rewards -> (..., S, A): their mean over the next state."""
+        if reward.shape[-1] == 1:
+            return reward[..., 0]
+        return np.einsum("sak,...sak->...sa", self.transitions, reward)
+
+    def policy_moves(self, policy: np.ndarray) -> Any:
+        """(S, S) transition matrix under a policy (S, A); sparse for a sparse process."""
+        if self._dense is not None:
+            return np.einsum("sa,sak->sk", policy, self._dense)
+        from scipy.sparse import csr_array
+
+        s, a = policy.shape
+        chooser = csr_array((policy.ravel(), np.arange(s * a), np.arange(0, s * a + 1, a)), shape=(s, s * a))
+        return chooser @ self.kernel
+
     # -- what a comparison needs -----------------------------------------------------------------------
 
     @property
@@ -147,82 +251,42 @@ class TabularMDP:
         return np.empty(0, dtype=np.uint64)
 
     def subject(self, reward: Any, *, name: str, axes: Axes = "auto", **_: Any) -> RewardView:
-        """The checked view of a reward that measures work with; see `as_reward` for what is accepted."""
-        if isinstance(reward, RewardView):
-            reward = reward.reward
-        full = self.as_reward(reward, axes=axes, name=name)
-        expected = np.einsum("sak,sak->sa", self.transitions, full)
-        return RewardView(name=name, reward=full, expected=_frozen(expected))
+        """The checked view of a reward that measures work with; see `learnt.rewards.view` for what is accepted."""
+        from learnt.rewards.view import view
+
+        return reward if isinstance(reward, RewardView) else view(self, reward, axes=axes, name=name)
 
     def as_reward(self, reward: Any, *, axes: Axes = "auto", name: str = "reward") -> np.ndarray:
-        """(S, A, S) float64, read-only, from what people have.
-
-        Args:
-            reward: array or tensor of shape (S, A, S), (S, A), (S,), or a function of (s, a, s') on integers.
-            axes: what the axes of the array are: state, action, next state; ``"ss"`` is (state, next state).
-                ``"auto"`` tells by the shape and refuses a square matrix where it could be both.
-            name: for error texts.
-
-        Raises:
-            ShapeError, InputError, NonFiniteError: on another shape, NaN, infinity, or a reward in a terminal state.
-        """
-        s, a = self.n_states, self.n_actions
-        if callable(reward) and not hasattr(reward, "__array__"):
-            function: Callable[[int, int, int], Any] = reward
-            full = _finite([[[function(i, j, k) for k in range(s)] for j in range(a)] for i in range(s)], name)
-            if full.shape != (s, a, s):
-                raise ShapeError(name, found="a function that returns arrays", expected="one number for (s, a, s')")
-        else:
-            array = _finite(reward, name).copy()  # broadcasting below would keep a view of the user's array
-            if axes == "auto":
-                if array.shape == (s, a) and s == a and s > 1:
-                    raise InputError(
-                        name,
-                        found=f"a square matrix ({s}, {s}), which could be (state, action) or (state, next state)",
-                        expected="a shape with one meaning",
-                        remedy="Say axes='sa' or axes='ss', or give the array as (S, A, S).",
-                    )
-                axes = "s" if array.ndim == 1 else "sa" if array.ndim == 2 else "sas"
-            shapes = {"s": (s,), "sa": (s, a), "ss": (s, s), "sas": (s, a, s)}
-            if axes not in shapes:
-                raise InputError("axes", found=f"{axes!r}", expected="'auto', 's', 'sa', 'ss' or 'sas'")
-            if array.shape != shapes[axes]:
-                raise ShapeError(
-                    name, found=f"shape {array.shape}", expected=f"{shapes[axes]}; or [S, A, S] = {shapes['sas']}"
-                )
-            index = {"s": np.s_[:, None, None], "sa": np.s_[:, :, None], "ss": np.s_[:, None, :], "sas": np.s_[:, :, :]}
-            full = np.broadcast_to(array[index[axes]], (s, a, s))
-        if self.terminal is not None and full[self.terminal].any():
-            raise InputError(
-                name,
-                found=f"a reward in terminal state {int(np.flatnonzero(self.terminal)[0])}",
-                expected="0 there, where nothing happens any more",
-                remedy="Give it on the transition into the state.",
-            )
-        return _frozen(full)
+        """(S, A, S) float64, read-only, from what people have; (S, A, 1) in a sparse process. See `subject`."""
+        return self.subject(reward, name=name, axes=axes).reward
 
     # -- exact quantities ------------------------------------------------------------------------------
-
-    @property
-    def n_states(self) -> int:
-        """Number of states S."""
-        return self.transitions.shape[0]
-
-    @property
-    def n_actions(self) -> int:
-        """Number of actions A."""
-        return self.transitions.shape[1]
 
     @cached_property
     def reachable(self) -> np.ndarray:
         """(S,) bool: states that some policy visits; the others count in no return, and in no distance."""
-        edges: np.ndarray = np.any(self.transitions > 0, axis=1)
-        seen: np.ndarray = np.greater(self.initial, 0)
-        while True:
-            more = seen | np.any(edges[seen], axis=0)
-            if (more == seen).all():
-                return _frozen(seen)
-            seen = more
+        if self._dense is not None:
+            edges: np.ndarray = np.any(self._dense > 0, axis=1)
+            seen: np.ndarray = np.greater(self.initial, 0)
+            while True:
+                more = seen | np.any(edges[seen], axis=0)
+                if (more == seen).all():
+                    return frozen(seen)
+                seen = more
+        from scipy import sparse
+        from scipy.sparse.csgraph import breadth_first_order
+
+        s, a = self.n_states, self.n_actions
+        pairs = self.kernel.tocoo()
+        graph = sparse.coo_array((np.ones(pairs.nnz), (pairs.row // a, pairs.col)), shape=(s, s))
+        first = np.flatnonzero(self.initial)
+        source = sparse.coo_array((np.ones(len(first)), (np.zeros(len(first), dtype=int), first)), shape=(1, s))
+        corner = sparse.coo_array((s + 1, 1))
+        joined = sparse.hstack([corner, sparse.vstack([source, graph])]).tocsr()  # node 0 leads to the first states
+        order = breadth_first_order(joined, 0, return_predecessors=False)
+        seen = np.zeros(s, dtype=bool)
+        seen[order[1:] - 1] = True
+        return frozen(seen)
 
     @property
     def uniform(self) -> np.ndarray:
@@ -255,18 +319,18 @@ class TabularMDP:
             if array.min() < 0 or array.max() >= self.n_actions:
                 raise InputError("policy", found="an action that does not exist", expected=f"0 to {self.n_actions - 1}")
             return np.eye(self.n_actions)[array]
-        array = _finite(array, "policy")
+        array = finite(array, "policy")
         if array.shape != (self.n_states, self.n_actions):
             raise ShapeError(
                 "policy", found=f"shape {array.shape}", expected=f"({self.n_states}, {self.n_actions}) probabilities"
             )
-        return _distributions(array, "policy")
+        return distributions(array, "policy")
 
     def evaluate(self, expected: np.ndarray, policy: np.ndarray | None = None) -> np.ndarray:
         """(..., S) values V^pi of expected rewards (..., S, A); one factorisation for all rewards of a policy."""
         pi = self.as_policy(policy)
         rewards = np.einsum("sa,...sa->...s", pi, expected)
-        flat = self._solve(pi, rewards.reshape(-1, self.n_states).T)
+        flat = self._solve(pi, np.ascontiguousarray(rewards.reshape(-1, self.n_states).T))
         return flat.T.reshape(rewards.shape)
 
     def occupancy(self, policy: np.ndarray | None = None) -> np.ndarray:
@@ -275,13 +339,8 @@ class TabularMDP:
         return self._solve(pi, self.initial, transposed=True)[:, None] * pi
 
     def _solve(self, policy: np.ndarray, right: np.ndarray, *, transposed: bool = False) -> np.ndarray:
-        from scipy.linalg import lu_factor, lu_solve
-
-        def factor() -> Any:
-            moves = np.einsum("sa,sak->sk", policy, self.transitions)
-            return lu_factor(np.eye(self.n_states) - self.discount * moves)
-
-        return lu_solve(self.cached(("policy", policy.tobytes()), factor), right, trans=int(transposed))
+        solve = self.cached(("policy", policy.tobytes()), lambda: solver(self.policy_moves(policy), self.discount))
+        return solve(right, transposed)
 
     def solve(self, expected: np.ndarray) -> Solution:
         """The optimal policy for expected rewards (S, A), by policy iteration: exact up to float64.
@@ -289,7 +348,7 @@ class TabularMDP:
         Raises:
             ShapeError, NonFiniteError: on another shape, NaN or infinity.
         """
-        r = _finite(expected, "expected")
+        r = finite(expected, "expected")
         if r.shape != (self.n_states, self.n_actions):
             raise ShapeError(
                 "expected", found=f"shape {r.shape}", expected=f"({self.n_states}, {self.n_actions}) expected rewards"
@@ -297,10 +356,16 @@ class TabularMDP:
         states = np.arange(self.n_states)
         actions = r.argmax(1)
         slack = 1e-13 * max(float(np.abs(r).max()), 1e-300) / (1 - self.discount)
+        if self._dense is None:
+            slack *= 100  # of the residuals of an iterative solver
         while True:  # ends: every step strictly improves some state, and there are finitely many policies
-            chosen = self.transitions[states, actions]
-            values = np.linalg.solve(np.eye(self.n_states) - self.discount * chosen, r[states, actions])
-            q = r + self.discount * self.transitions @ values
+            if self._dense is None:
+                chosen = self.kernel[states * self.n_actions + actions]
+                values = solver(chosen, self.discount)(r[states, actions], False)
+            else:
+                matrix = np.eye(self.n_states) - self.discount * self._dense[states, actions]
+                values = np.linalg.solve(matrix, r[states, actions])
+            q = r + self.discount * self.ahead(values)
             better = q.max(1) > q[states, actions] + slack
             if not better.any():
                 return Solution(float(self.initial @ values), values, actions)
@@ -314,44 +379,3 @@ class TabularMDP:
         """Highest minus lowest return of any policy for expected rewards (S, A); 0 if the reward is trivial."""
         low, high = self.returns(expected)
         return max(0.0, high - low)
-
-
-def _finite(values: Any, name: str) -> np.ndarray:
-    """`values` as float64; raises InputError if not numeric, NonFiniteError on NaN or infinity."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(name, found=f"{type(values).__name__} that is not numeric", expected="numbers") from error
-    bad = ~np.isfinite(array)
-    if bad.any():
-        first = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise NonFiniteError(
-            name,
-            found=f"{int(bad.sum())} values that are NaN or infinite, the first at index {first}",
-            expected="numbers",
-        )
-    return array
-
-
-def _distributions(values: np.ndarray, name: str) -> np.ndarray:
-    """`values` with rows that sum to 1 exactly; raises InputError with the first bad row."""
-    if (values < 0).any():
-        first = tuple(int(i) for i in np.argwhere(values < 0)[0])
-        raise InputError(name, found=f"a negative probability at {first}", expected="probabilities")
-    sums = values.sum(-1, keepdims=True)
-    off = np.abs(sums[..., 0] - 1.0) > 1e-6
-    if off.any():
-        first = tuple(int(i) for i in np.argwhere(off)[0])
-        where = f" at {first[0] if len(first) == 1 else first}" if first else ""
-        raise InputError(
-            name, found=f"probabilities that sum to {float(sums[..., 0][first]):.6g}{where}", expected="a sum of 1"
-        )
-    return _frozen(values / sums)
-
-
-def _frozen(values: np.ndarray) -> np.ndarray:
-    out = values.view() if not values.flags.writeable else values.copy()
-    out.flags.writeable = False
-    return out
