@@ -6,8 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learnt.core.errors import InputError, NonFiniteError, ShapeError
-from learnt.rewards.canonical import VALID, canonical, minimal, minimal_l2, potential_shaping, redistribution, val
+from learnt.rewards.canonical import VALID, canonical
 from learnt.rewards.mdp import TabularMDP
+from learnt.rewards.minimal import minimal, minimal_l2
+from learnt.rewards.shaping import potential_shaping, redistribution
+from learnt.rewards.val import val
 
 from .worlds import TOY, change_for, potential_for, processes, reward_for, toy3, toy_reward
 
@@ -131,11 +134,11 @@ def test_shaping_moves_every_return_by_the_same_constant_and_redistribution_move
 
 def test_bad_input_is_an_error():
     mdp, r = toy3(), toy_reward("R1")
-    with pytest.raises(InputError, match="one of val, minimal, minimal_l2, none"):
+    with pytest.raises(InputError, match="one of val, minimal, minimal_l2, epic"):
         canonical(r, mdp, "vall")
-    with pytest.raises(InputError, match="only with 'val'"):
+    with pytest.raises(InputError, match="only with 'val' or 'val_potential'"):
         canonical(r, mdp, "minimal", policy=mdp.uniform)
-    with pytest.raises(InputError, match="only with 'minimal'"):
+    with pytest.raises(InputError, match="only with 'minimal' or 'minimal_potential'"):
         canonical(r, mdp, "val", weight=np.ones((3, 2)))
     with pytest.raises(InputError, match="depends on the reward"):
         canonical(r, mdp, "val", policy=lambda reward: reward)

@@ -46,7 +46,7 @@ def sparse_distributions(rows: Any, name: str) -> Any:
     """
     from scipy import sparse
 
-    matrix = sparse.csr_array(rows, dtype=np.float64)
+    matrix: Any = sparse.csr_array(rows, dtype=np.float64)
     matrix.sum_duplicates()
     finite(matrix.data, name)
     if matrix.ndim != 2 or matrix.shape[1] == 0 or matrix.shape[0] == 0 or matrix.shape[0] % matrix.shape[1]:

@@ -6,12 +6,7 @@ with c a canonical form (`learnt.rewards.canonical`), n a norm and m a metric. I
 [0, 2]: 0 iff the two rewards order all policies alike, 1 between a reward and a trivial one, 2 between R and -R.
 The worst regret of optimising R2 when R1 is meant is at most a constant times d, and at least another one times d.
 
-Norms (names as in the authors' code, "weighted" = by P(s'|s, a)):
-    l1, l2, linf             over all entries (s, a, s'), not divided by their number
-    weighted_l1, weighted_l2  (sum P |c|^p)^(1/p)
-    weighted_linf            max of P |c|
-    essential_linf           max of |c| where P > 0
-    return_range             range of the return J over all policies: the same for each canonical form
+Norms are those of `learnt.rewards.norms`.
 
 Differences from the authors' code: closed forms; a reward is trivial, s(R) = 0, if n(c(R)) <= 1e-10 max |R| (there 0/0
 or amplified rounding noise); unreachable states count for nothing.
@@ -20,74 +15,48 @@ or amplified rounding noise); unreachable states count for nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, final, get_args
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 from jaxtyping import Float, Real
 
-from learnt.core.errors import InputError
+from learnt.core.errors import InputError, NotApplicable
 from learnt.core.measure import Evidence, Exact, Facts, Measure, Reference
 from learnt.core.panels import Chart
-from learnt.rewards.canonical import Canonicalisation, canonical
+from learnt.rewards.canonical import VALID, Canonicalisation, canonical, named, with_options
 from learnt.rewards.mdp import RewardView, TabularMDP
+from learnt.rewards.norms import Norm, norm_of
 
-Norm = Literal["l1", "l2", "linf", "weighted_l1", "weighted_l2", "weighted_linf", "essential_linf", "return_range"]
 TRIVIAL = 1e-10  # a canonical form this small beside its reward is rounding noise
 ROUNDING = 1e-9  # a distance this small has no places worth showing
 SHOWN = 10  # rows in the table of the largest differences
 KEPT = 2000  # state-action pairs up to which details hold them all
 
 
-def norm_of(form: Float[np.ndarray, "s a k"], mdp: TabularMDP, norm: Norm = "weighted_l2") -> float:
-    """A norm of one canonical form (S, A, 1), constant in the next state, or (S, A, S).
-
-    Raises:
-        InputError: on an unknown norm.
-    """
-    if norm not in get_args(Norm):
-        raise InputError("norm", found=f"{norm!r}", expected=f"one of {', '.join(get_args(Norm))}")
-    live = mdp.reachable
-    p = mdp.transitions[live]
-    c = np.broadcast_to(np.abs(form[live]), p.shape)
-    if norm == "return_range":
-        return mdp.return_range(np.einsum("sak,sak->sa", mdp.transitions, np.broadcast_to(form, mdp.transitions.shape)))
-    if norm == "essential_linf":
-        return float(c[p > 0].max())
-    weighted = norm.startswith("weighted_")
-    if norm.endswith("linf"):
-        return float((p * c if weighted else c).max())
-    top = float(c.max())
-    if top == 0.0:
-        return 0.0
-    c = c / top  # squares of tiny or huge rewards stay in range
-    power = 1 if norm.endswith("l1") else 2
-    return top * float(((p if weighted else 1.0) * c**power).sum()) ** (1.0 / power)
-
-
 def standardise(
-    reward: Real[np.ndarray, "s a s"],
+    reward: Real[np.ndarray, "*batch s a k"],
     mdp: TabularMDP,
     *,
-    canonicalisation: Canonicalisation = "val",
+    canonicalisation: str | Canonicalisation = "val",
     norm: Norm | Literal["none"] = "weighted_l2",
-    policy: np.ndarray | None = None,
-    weight: Real[np.ndarray, "s a"] | None = None,
-) -> Float[np.ndarray, "s a k"]:
-    """s(R) of a reward (S, A, S): (S, A, 1) or (S, A, S); zero for a trivial reward.
+    policy: Any = None,
+    weight: Any = None,
+) -> Float[np.ndarray, "*batch s a form"]:
+    """s(R) of rewards (..., S, A, S or 1): (..., S, A, 1) or (..., S, A, S); zero for a trivial reward.
 
     Args:
         reward: R(s, a, s').
-        canonicalisation: see `learnt.rewards.canonical`.
+        canonicalisation: a name or an object, see `learnt.rewards.canonical`.
         norm: what the canonical form is divided by; ``"none"`` leaves its size alone.
-        policy, weight: options of ``"val"`` and ``"minimal"``.
+        policy, weight: options of forms given by name.
     """
     form = canonical(reward, mdp, canonicalisation, policy=policy, weight=weight)
     if norm == "none":
         return form
-    size = norm_of(form, mdp, norm)
-    if size <= TRIVIAL * float(np.abs(reward).max()):
-        return np.zeros_like(form)
-    return form / size
+    size = np.asarray(norm_of(form, mdp, norm))
+    trivial = size <= TRIVIAL * np.abs(reward).max((-3, -2, -1))
+    scale = np.where(trivial, 1.0, size)
+    return np.where(trivial, 0.0, 1.0)[..., None, None, None] * form / scale[..., None, None, None]
 
 
 def starc_distance(
@@ -95,33 +64,33 @@ def starc_distance(
     r2: Any,
     mdp: TabularMDP,
     *,
-    canonicalisation: Canonicalisation = "val",
+    canonicalisation: str | Canonicalisation = "val",
     normalisation: Norm | Literal["none"] = "weighted_l2",
     metric: Norm | Literal["angle"] | None = None,
-    policy: np.ndarray | None = None,
-    weight: Real[np.ndarray, "s a"] | None = None,
+    policy: Any = None,
+    weight: Any = None,
 ) -> float:
     """STARC distance of two rewards in one MDP.
 
     Args:
-        r1, r2: arrays (S, A, S), (S, A), (S,), or functions of (s, a, s'); see `TabularMDP.as_reward`.
+        r1, r2: arrays (S, A, S), (S, A), (S,), or functions of (s, a, s'); see `learnt.rewards.view`.
         mdp: where they are compared.
-        canonicalisation: ``"val"``, ``"minimal"``, ``"minimal_l2"`` (``"none"`` is not a STARC metric).
+        canonicalisation: ``"val"``, ``"minimal"``, ``"minimal_l2"``, or an object such as ``Val(policy=...)``. Others
+            (``"epic"``, ``"dard"``, ``"none"`` ...) are allowed and do not give a STARC metric: `is_starc` tells.
         normalisation: norm that fixes the scale; ``"none"`` keeps it (then not a STARC metric).
         metric: norm of the difference; None for the one that normalises; ``"angle"`` for the angle between the two,
             in radians, if that is an L2 norm.
-        policy, weight: options of ``"val"`` and ``"minimal"``.
+        policy, weight: options of forms given by name.
 
     Raises:
         InputError, ShapeError, NonFiniteError: on unknown options, wrong shapes, NaN or infinity.
+        NotApplicable: a form that reads R(s, a, s'), of rewards of which a sparse process kept the means.
 
     Source: Skalse et al. 2024, Definition 3.
     """
-    rewards = [mdp.subject(r, name=name).reward for name, r in (("r1", r1), ("r2", r2))]
-    first, second = (
-        standardise(r, mdp, canonicalisation=canonicalisation, norm=normalisation, policy=policy, weight=weight)
-        for r in rewards
-    )
+    form = with_options(canonicalisation, policy=policy, weight=weight)
+    rewards = [reward_for(form, r, mdp, name) for r, name in ((r1, "r1"), (r2, "r2"))]
+    first, second = (standardise(r, mdp, canonicalisation=form, norm=normalisation) for r in rewards)
     if metric == "angle":
         if normalisation not in ("l2", "weighted_l2"):
             raise InputError(
@@ -135,6 +104,23 @@ def starc_distance(
             raise InputError("metric", found="none, without a normalisation", expected="a norm")
         metric = normalisation
     return norm_of(first - second, mdp, metric)
+
+
+def reward_for(form: Canonicalisation, reward: Any, mdp: TabularMDP, name: str) -> np.ndarray:
+    """(S, A, S or 1) values of a reward that a canonical form may read.
+
+    Raises:
+        NotApplicable: the form reads R(s, a, s'), and only its mean over s' is known.
+    """
+    seen = mdp.subject(reward, name=name)
+    if seen.averaged and not form.is_starc:
+        raise NotApplicable(
+            name,
+            found="a reward by transition, of which a sparse process keeps the mean over the next state",
+            expected=f"R(s, a, s') for {form.name!r}",
+            remedy="Make the process with sparse=False, or use 'val' or 'minimal'.",
+        )
+    return seen.reward
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -153,11 +139,11 @@ class STARC(Measure[RewardView, TabularMDP]):
     """Distance between two rewards of one MDP that ignores what no policy can notice.
 
     Attributes:
-        canonicalisation: canonical form, ``"val"`` with the uniform policy, ``"minimal"`` or ``"minimal_l2"``.
+        canonicalisation: ``"val"`` with the uniform policy, ``"minimal"``, ``"minimal_l2"``, or an object.
         norm: the norm that fixes the scale and measures the difference.
     """
 
-    canonicalisation: Canonicalisation = "val"
+    canonicalisation: str | Canonicalisation = "val"
     norm: Norm = "weighted_l2"
 
     facts: ClassVar[Facts] = Facts(
@@ -188,14 +174,17 @@ class STARC(Measure[RewardView, TabularMDP]):
     )
 
     def __post_init__(self) -> None:
-        if self.canonicalisation == "none":
-            raise InputError("canonicalisation", found="'none'", expected="'val', 'minimal' or 'minimal_l2'")
+        form = named(self.canonicalisation)
+        if not form.is_starc:
+            raise InputError(
+                "canonicalisation", found=f"{form.name!r}, which is not one of STARC", expected=" or ".join(VALID)
+            )
 
     @property
     def name(self) -> str:
         """``starc``, with canonical form and norm if they are not the default."""
-        default = (self.canonicalisation, self.norm) == ("val", "weighted_l2")
-        return "starc" if default else f"starc({self.canonicalisation}, {self.norm})"
+        form = named(self.canonicalisation).name
+        return "starc" if (form, self.norm) == ("val", "weighted_l2") else f"starc({form}, {self.norm})"
 
     def prepare(self, thing: RewardView, data: TabularMDP, *, rng: np.random.Generator) -> Standardised:
         """The standardised reward."""
@@ -278,7 +267,7 @@ def _column(rows: list[list[Any]], index: int) -> np.ndarray:
 
 def _by_action(form: np.ndarray, mdp: TabularMDP) -> np.ndarray:
     """(S, A) mean over the next state of a form (S, A, 1) or (S, A, S)."""
-    return np.einsum("sak,sak->sa", mdp.transitions, np.broadcast_to(form, mdp.transitions.shape))
+    return mdp.expected(form)
 
 
 def _named(names: tuple[str, ...], index: int, kind: str) -> str:
