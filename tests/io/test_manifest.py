@@ -121,7 +121,7 @@ def test_provenance_names_versions_threads_and_command_and_no_time_unless_asked(
     import torch
 
     made = provenance(command="x")
-    assert made["versions"]["torch"] == torch.__version__
+    assert made["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]  # not every build names itself
     assert made["threads"] == torch.get_num_threads()
     assert "time" not in made
     assert provenance(when=True)["time"].endswith("Z")

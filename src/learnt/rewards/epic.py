@@ -5,6 +5,8 @@
 
 It removes potential shaping and nothing else: m reads transitions that cannot happen, so redistribution moves it
 without bound, and it is NOT a STARC canonical form. Distances built on it can be near 0 between opposite rewards.
+Our rewards are 0 on every transition out of a terminal state, possible or not; EPIC and DARD read those too, so with
+terminal states they remove shaping only approximately.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from jaxtyping import Float, Real
 from learnt.core.errors import InputError, ShapeError
 from learnt.rewards._checks import finite
 from learnt.rewards.mdp import TabularMDP
-from learnt.rewards.shaping import live, shaped_apart
+from learnt.rewards.shaping import shaped_apart
 
 Weight = np.ndarray | Literal["transitions"] | None
 
@@ -34,7 +34,7 @@ def minimal_potential(
     """
     shape = mdp.transitions.shape
     w = _weights(weight, mdp)
-    free = live(mdp)
+    free = ~mdp.terminal  # impossible transitions have weight too, also those into states that are never reached
     full = np.broadcast_to(reward, (*reward.shape[:-3], *shape))
     phi = np.zeros(full.shape[:-2])
     if free.any():
@@ -61,7 +61,7 @@ class MinimalPotential:
 
 
 def _inverse(w: np.ndarray, mdp: TabularMDP, free: np.ndarray) -> np.ndarray:
-    """Inverse of the normal matrix on the free states; the smallest potential where weights of 0 leave it singular."""
+    """Inverse of the normal matrix on the free states; pseudo-inverse where weights of 0 leave it singular."""
     w = np.where(mdp.terminal[:, None, None] | ~mdp.reachable[:, None, None], 0.0, w)  # nothing is paid there
     flow = mdp.discount * w.sum(1)
     matrix = np.diag(mdp.discount**2 * w.sum((0, 1)) + w.sum((1, 2))) - flow - flow.T
