@@ -57,7 +57,7 @@ class TabularMDP:
         transitions: (S, A, S) probabilities P[s, a, s'] of the next state, or a scipy sparse matrix (S A, S) whose row
             s A + a is P(.|s, a); rows are renormalised if they miss 1 by at most 1e-6.
         initial: (S,) probabilities of the first state.
-        discount: gamma, above 0 and below 1.
+        discount: gamma, from 0 to 1; 1 only if every policy ends in a terminal state.
         name: shown in reports.
         terminal: (S,) bool; a terminal state must lead to itself, and rewards in it must be 0.
         states, actions: names for reports; numbers if empty.
@@ -107,18 +107,20 @@ class TabularMDP:
             raise ShapeError("initial", found=f"shape {mu.shape}", expected=f"({self.n_states},), one number a state")
         self.initial = distributions(mu, "initial")
         gamma = finite(discount, "discount")
-        if gamma.shape != () or not 0.0 < float(gamma) < 1.0:
-            raise InputError(
-                "discount",
-                found=f"{discount}",
-                expected="a number above 0 and below 1",
-                remedy="Without discounting, returns of a process that goes on are infinite.",
-            )
+        if gamma.shape != () or not 0.0 <= float(gamma) <= 1.0:
+            raise InputError("discount", found=f"{discount}", expected="a number from 0 to 1")
         self.discount = float(gamma)
         self.terminal = self._checked_terminal(terminal)
         for what, names, count in (("states", states, self.n_states), ("actions", actions, self.n_actions)):
             if names and len(names) != count:
                 raise ShapeError(what, found=f"{len(names)} names", expected=f"{count}")
+        if self.discount == 1.0 and (endless := self._endless()).any():
+            raise InputError(
+                "discount",
+                found=f"1, although some policy never ends from state {int(np.flatnonzero(endless)[0])}",
+                expected="a number below 1, or terminal states that every policy reaches",
+                remedy="Without discounting, returns of a process that goes on are infinite.",
+            )
         self.name, self.states, self.actions = name, tuple(states), tuple(actions)
         if grid is not None and grid[0] * grid[1] != self.n_states:
             raise ShapeError("grid", found=f"{grid[0]} x {grid[1]} cells", expected=f"{self.n_states}, one a state")
@@ -157,28 +159,39 @@ class TabularMDP:
         discount: float = 0.95,
         seed: int = 0,
         deterministic: bool = False,
+        episodic: bool = False,
+        legacy_rng: np.random.RandomState | None = None,
         name: str | None = None,
     ) -> TabularMDP:
-        """A random MDP with few successors for each state and action, uniform over first states.
+        """A random MDP with few successors for each state and action; see `learnt.rewards.random_mdp.random_mdp`."""
+        from learnt.rewards.random_mdp import random_mdp
 
-        P(.|s, a) is the softmax of those standard normal logits that exceed a threshold (1 below 50 states, 1.5
-        below 100, else 1.8), or of the largest one if none does; all other transitions are impossible. This is the
-        law of Skalse et al. (2024), whose code gives the impossible ones probability 1e-10 instead of 0.
-        """
-        if n_states < 1 or n_actions < 1:
-            raise InputError("n_states, n_actions", found=f"{n_states}, {n_actions}", expected="positive integers")
-        rng = np.random.default_rng([seed, n_states, n_actions])
-        logits = rng.standard_normal((n_states, n_actions, n_states))
-        threshold = 1.0 if n_states < 50 else 1.5 if n_states < 100 else 1.8
-        best = logits.max(-1, keepdims=True)
-        kept = logits == best if deterministic else (logits > threshold) | (logits == best)
-        weights = np.where(kept, np.exp(logits - best), 0.0)
-        return cls(
-            weights / weights.sum(-1, keepdims=True),
-            np.full(n_states, 1.0 / n_states),
-            discount,
-            name=name or f"random MDP {n_states}x{n_actions}",
-        )
+        return random_mdp(
+            n_states, n_actions, discount=discount, seed=seed, deterministic=deterministic, episodic=episodic,
+            legacy_rng=legacy_rng, name=name,
+        )  # fmt: skip
+
+    @classmethod
+    def from_toy_text(
+        cls,
+        env: Any,
+        *,
+        discount: float,
+        initial: Any = None,
+        sparse: bool | Literal["auto"] = "auto",
+        name: str | None = None,
+    ) -> TabularMDP:
+        """The process of a Gymnasium environment with a table `P`; see `learnt.rewards.toy_text.from_toy_text`."""
+        from learnt.rewards.toy_text import from_toy_text
+
+        return from_toy_text(env, discount=discount, initial=initial, sparse=sparse, name=name)
+
+    @classmethod
+    def from_imitation(cls, env: Any, *, discount: float, unroll: bool = False, name: str | None = None) -> TabularMDP:
+        """The process of a tabular environment of `imitation`; see `learnt.rewards.imitation.from_imitation`."""
+        from learnt.rewards.imitation import from_imitation
+
+        return from_imitation(env, discount=discount, unroll=unroll, name=name)
 
     # -- the transitions ------------------------------------------------------------------------------
 
@@ -229,7 +242,12 @@ class TabularMDP:
         return np.einsum("sak,...sak->...sa", self.transitions, reward)
 
     def policy_moves(self, policy: np.ndarray) -> Any:
-        """(S, S) transition matrix under a policy (S, A); sparse for a sparse process."""
+        """(S, S) transition matrix under a policy (S, A); sparse for a sparse process.
+
+        Without discounting, rows of terminal states are zero: what happens there has no value and no end.
+        """
+        if self.discount == 1.0:
+            policy = np.where(self.terminal[:, None], 0.0, policy)
         if self._dense is not None:
             return np.einsum("sa,sak->sk", policy, self._dense)
         from scipy.sparse import csr_array
@@ -334,7 +352,7 @@ class TabularMDP:
         return flat.T.reshape(rewards.shape)
 
     def occupancy(self, policy: np.ndarray | None = None) -> np.ndarray:
-        """(S, A) discounted visits eta^pi; sums to 1 / (1 - discount)."""
+        """(S, A) discounted visits eta^pi; sums to 1 / (1 - discount). Without discounting, arrivals in terminal states."""
         pi = self.as_policy(policy)
         return self._solve(pi, self.initial, transposed=True)[:, None] * pi
 
@@ -353,17 +371,30 @@ class TabularMDP:
             raise ShapeError(
                 "expected", found=f"shape {r.shape}", expected=f"({self.n_states}, {self.n_actions}) expected rewards"
             )
+        return self._iterate(r, 1e-13 * max(float(np.abs(r).max()), 1e-300) * self.horizon)
+
+    @cached_property
+    def horizon(self) -> float:
+        """1 / (1 - discount); without discounting, the largest expected number of steps of any policy."""
+        if self.discount < 1.0:
+            return 1.0 / (1.0 - self.discount)
+        steps = np.where(self.terminal[:, None], 0.0, np.ones((self.n_states, self.n_actions)))
+        return max(1.0, float(self._iterate(steps, 1e-9).values.max()))
+
+    def _iterate(self, r: np.ndarray, slack: float) -> Solution:
+        """Policy iteration; an action replaces another if it is better by more than `slack`."""
         states = np.arange(self.n_states)
         actions = r.argmax(1)
-        slack = 1e-13 * max(float(np.abs(r).max()), 1e-300) / (1 - self.discount)
+        ends = self.terminal if self.discount == 1.0 else np.zeros(self.n_states, dtype=bool)
         if self._dense is None:
             slack *= 100  # of the residuals of an iterative solver
         while True:  # ends: every step strictly improves some state, and there are finitely many policies
             if self._dense is None:
-                chosen = self.kernel[states * self.n_actions + actions]
+                chosen = self.policy_moves(np.eye(self.n_actions)[actions])
                 values = solver(chosen, self.discount)(r[states, actions], False)
             else:
-                matrix = np.eye(self.n_states) - self.discount * self._dense[states, actions]
+                moves = np.where(ends[:, None], 0.0, self._dense[states, actions])
+                matrix = np.eye(self.n_states) - self.discount * moves
                 values = np.linalg.solve(matrix, r[states, actions])
             q = r + self.discount * self.ahead(values)
             better = q.max(1) > q[states, actions] + slack
