@@ -17,7 +17,8 @@ from typing import Any, Literal, NamedTuple, final
 import numpy as np
 
 from learnt.core.errors import InputError, NotApplicable, ShapeError
-from learnt.rewards._checks import distributions, finite, frozen, sparse_distributions
+from learnt.rewards._checks import checked_terminal, distributions, finite, frozen, sparse_distributions
+from learnt.rewards._graph import endless_states, reachable_states
 from learnt.rewards._linear import solver
 
 Axes = Literal["auto", "s", "sa", "ss", "sas"]
@@ -110,11 +111,11 @@ class TabularMDP:
         if gamma.shape != () or not 0.0 <= float(gamma) <= 1.0:
             raise InputError("discount", found=f"{discount}", expected="a number from 0 to 1")
         self.discount = float(gamma)
-        self.terminal = self._checked_terminal(terminal)
+        self.terminal = checked_terminal(terminal, self.kernel)
         for what, names, count in (("states", states, self.n_states), ("actions", actions, self.n_actions)):
             if names and len(names) != count:
                 raise ShapeError(what, found=f"{len(names)} names", expected=f"{count}")
-        if self.discount == 1.0 and (endless := self._endless()).any():
+        if self.discount == 1.0 and (endless := endless_states(self.kernel, self.terminal)).any():
             raise InputError(
                 "discount",
                 found=f"1, although some policy never ends from state {int(np.flatnonzero(endless)[0])}",
@@ -130,21 +131,6 @@ class TabularMDP:
             _ = self.kernel
             self._dense = None
 
-    def _checked_terminal(self, terminal: Any) -> np.ndarray:
-        end = np.zeros(self.n_states, dtype=bool) if terminal is None else np.array(terminal)
-        if end.shape != (self.n_states,) or end.dtype != bool:
-            raise ShapeError("terminal", found=f"{end.dtype} of shape {end.shape}", expected=f"bool ({self.n_states},)")
-        for state in np.flatnonzero(end):
-            stay = np.zeros(self.n_states)
-            stay[state] = 1.0
-            if (self.ahead(stay)[state] != 1.0).any():
-                raise InputError(
-                    "terminal",
-                    found=f"terminal state {int(state)}, which can be left",
-                    expected="terminal states that lead to themselves under every action",
-                )
-        return frozen(end)
-
     def __repr__(self) -> str:
         return (
             f"TabularMDP({self.name!r}, {self.n_states} states, {self.n_actions} actions, discount {self.discount:g})"
@@ -152,46 +138,26 @@ class TabularMDP:
 
     @classmethod
     def random(
-        cls,
-        n_states: int,
-        n_actions: int,
-        *,
-        discount: float = 0.95,
-        seed: int = 0,
-        deterministic: bool = False,
-        episodic: bool = False,
-        legacy_rng: np.random.RandomState | None = None,
-        name: str | None = None,
+        cls, n_states: int, n_actions: int, *, discount: float = 0.95, seed: int = 0, **options: Any
     ) -> TabularMDP:
-        """A random MDP with few successors for each state and action; see `learnt.rewards.random_mdp.random_mdp`."""
+        """A random MDP with few successors of each state and action; `learnt.rewards.random_mdp.random_mdp`."""
         from learnt.rewards.random_mdp import random_mdp
 
-        return random_mdp(
-            n_states, n_actions, discount=discount, seed=seed, deterministic=deterministic, episodic=episodic,
-            legacy_rng=legacy_rng, name=name,
-        )  # fmt: skip
+        return random_mdp(n_states, n_actions, discount=discount, seed=seed, **options)
 
     @classmethod
-    def from_toy_text(
-        cls,
-        env: Any,
-        *,
-        discount: float,
-        initial: Any = None,
-        sparse: bool | Literal["auto"] = "auto",
-        name: str | None = None,
-    ) -> TabularMDP:
-        """The process of a Gymnasium environment with a table `P`; see `learnt.rewards.toy_text.from_toy_text`."""
+    def from_toy_text(cls, env: Any, *, discount: float, **options: Any) -> TabularMDP:
+        """The process of a Gymnasium environment with a table `P`; `learnt.rewards.toy_text.from_toy_text`."""
         from learnt.rewards.toy_text import from_toy_text
 
-        return from_toy_text(env, discount=discount, initial=initial, sparse=sparse, name=name)
+        return from_toy_text(env, discount=discount, **options)
 
     @classmethod
-    def from_imitation(cls, env: Any, *, discount: float, unroll: bool = False, name: str | None = None) -> TabularMDP:
-        """The process of a tabular environment of `imitation`; see `learnt.rewards.imitation.from_imitation`."""
+    def from_imitation(cls, env: Any, *, discount: float, **options: Any) -> TabularMDP:
+        """The process of a tabular environment of `imitation`; `learnt.rewards.imitation.from_imitation`."""
         from learnt.rewards.imitation import from_imitation
 
-        return from_imitation(env, discount=discount, unroll=unroll, name=name)
+        return from_imitation(env, discount=discount, **options)
 
     # -- the transitions ------------------------------------------------------------------------------
 
@@ -283,28 +249,7 @@ class TabularMDP:
     @cached_property
     def reachable(self) -> np.ndarray:
         """(S,) bool: states that some policy visits; the others count in no return, and in no distance."""
-        if self._dense is not None:
-            edges: np.ndarray = np.any(self._dense > 0, axis=1)
-            seen: np.ndarray = np.greater(self.initial, 0)
-            while True:
-                more = seen | np.any(edges[seen], axis=0)
-                if (more == seen).all():
-                    return frozen(seen)
-                seen = more
-        from scipy import sparse
-        from scipy.sparse.csgraph import breadth_first_order
-
-        s, a = self.n_states, self.n_actions
-        pairs = self.kernel.tocoo()
-        graph = sparse.coo_array((np.ones(pairs.nnz), (pairs.row // a, pairs.col)), shape=(s, s))
-        first = np.flatnonzero(self.initial)
-        source = sparse.coo_array((np.ones(len(first)), (np.zeros(len(first), dtype=int), first)), shape=(1, s))
-        corner = sparse.coo_array((s + 1, 1))
-        joined = sparse.hstack([corner, sparse.vstack([source, graph])]).tocsr()  # node 0 leads to the first states
-        order = breadth_first_order(joined, 0, return_predecessors=False)
-        seen = np.zeros(s, dtype=bool)
-        seen[order[1:] - 1] = True
-        return frozen(seen)
+        return frozen(reachable_states(self.kernel, self.initial))
 
     @property
     def uniform(self) -> np.ndarray:
@@ -352,7 +297,7 @@ class TabularMDP:
         return flat.T.reshape(rewards.shape)
 
     def occupancy(self, policy: np.ndarray | None = None) -> np.ndarray:
-        """(S, A) discounted visits eta^pi; sums to 1 / (1 - discount). Without discounting, arrivals in terminal states."""
+        """(S, A) discounted visits eta^pi, sum 1 / (1 - discount); without discounting, arrivals in terminal states."""
         pi = self.as_policy(policy)
         return self._solve(pi, self.initial, transposed=True)[:, None] * pi
 
