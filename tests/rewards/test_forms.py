@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learnt.core.errors import InputError, NotApplicable, ShapeError
+from learnt.core.errors import InputError, LearntError, NotApplicable, ShapeError
 from learnt.rewards.canonical import FORMS, VALID, Unchanged, canonical, named
 from learnt.rewards.dard import Dard
 from learnt.rewards.epic import Epic
@@ -271,3 +271,54 @@ def test_sparse_processes_too_large_to_unfold_say_so():
 def test_check_21_bad_sparse_transitions_have_their_own_errors(change, text):
     with pytest.raises((InputError, ShapeError), match=text):
         TabularMDP(change(toy3().kernel), toy3().initial, 0.9)
+
+
+# -- discounts at the ends --------------------------------------------------------------------------------
+
+
+def two_rooms(gamma, sparse=False):
+    """Room 0 (stay with chance 1/2 or move on), room 1 (leave), the end; every policy ends."""
+    p = np.zeros((3, 2, 3))
+    p[0, 0, :2], p[0, 1, 1], p[1, :, 2], p[2, :, 2] = 0.5, 1.0, 1.0, 1.0
+    mdp = TabularMDP(p, np.array([1.0, 0.0, 0.0]), gamma, terminal=np.array([False, False, True]))
+    return TabularMDP(mdp.kernel, mdp.initial, gamma, terminal=mdp.terminal) if sparse else mdp
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_without_discounting_everything_exists_if_every_policy_ends(sparse):
+    mdp = two_rooms(1.0, sparse)
+    r = np.array([[1.0, 0.0], [0.0, 3.0], [0.0, 0.0]])
+    uniform = mdp.evaluate(r)
+    assert uniform[1] == pytest.approx(1.5) and uniform[2] == 0.0
+    assert uniform[0] == pytest.approx(0.5 * (1 + 0.5 * uniform[0] + 0.5 * 1.5) + 0.5 * 1.5)
+    assert mdp.returns(r) == pytest.approx((0.0, 5.0))  # stay until it moves: two steps of 1, then 3
+    assert mdp.horizon == pytest.approx(3.0)
+    eta = mdp.occupancy()
+    assert float((eta * r).sum()) == pytest.approx(float(mdp.initial @ uniform))
+    near = two_rooms(1 - 1e-7, sparse)
+    other = np.array([[0.0, 1.0], [2.0, 0.0], [0.0, 0.0]])
+    for form in ("val", "minimal"):
+        ends, limit = (starc_distance(r, other, m, canonicalisation=form) for m in (mdp, near))
+        assert ends == pytest.approx(limit, abs=1e-5)
+
+
+def test_with_no_future_at_all_val_is_what_an_action_gains_at_once():
+    mdp = TabularMDP(toy3().transitions, toy3().initial, 0.0)
+    r = mdp.expected(toy_reward("R1"))
+    np.testing.assert_allclose(canonical(toy_reward("R1"), mdp)[..., 0], r - r.mean(1, keepdims=True), atol=1e-14)
+    assert mdp.return_range(r) == pytest.approx(float(mdp.initial @ np.ptp(r, axis=1)))
+
+
+@pytest.mark.parametrize("gamma", [-0.1, 1.1, np.inf, "x", [0.5, 0.5]])
+def test_check_21_discounts_outside_their_range_are_errors(gamma):
+    with pytest.raises(LearntError, match="discount"):
+        TabularMDP(toy3().transitions, toy3().initial, gamma)
+
+
+def test_check_21_no_discounting_needs_processes_that_end():
+    with pytest.raises(InputError, match="some policy never ends from state 0"):
+        TabularMDP(toy3().transitions, toy3().initial, 1.0)
+    p = two_rooms(0.9).transitions.copy()
+    p[0, 0] = [1.0, 0.0, 0.0]  # now staying for ever is a policy
+    with pytest.raises(InputError, match="never ends"):
+        TabularMDP(p, np.array([1.0, 0.0, 0.0]), 1.0, terminal=np.array([False, False, True]))

@@ -63,6 +63,25 @@ def sparse_distributions(rows: Any, name: str) -> Any:
     return matrix
 
 
+def checked_terminal(terminal: Any, kernel: Any) -> np.ndarray:
+    """(S,) bool, none for None; raises unless each terminal state of the transitions (S A, S) leads to itself."""
+    n_states = kernel.shape[1]
+    end = np.zeros(n_states, dtype=bool) if terminal is None else np.array(terminal)
+    if end.shape != (n_states,) or end.dtype != bool:
+        raise ShapeError("terminal", found=f"{end.dtype} of shape {end.shape}", expected=f"bool ({n_states},)")
+    rows = np.arange(kernel.shape[0])
+    stays = kernel.diagonal() if kernel.shape[0] == n_states else kernel[rows, rows // (len(rows) // n_states)]
+    least = np.asarray(stays.toarray() if hasattr(stays, "toarray") else stays).reshape(n_states, -1).min(1)
+    left = end & (least != 1.0)
+    if left.any():
+        raise InputError(
+            "terminal",
+            found=f"terminal state {int(np.flatnonzero(left)[0])}, which can be left",
+            expected="terminal states that lead to themselves under every action",
+        )
+    return frozen(end)
+
+
 def frozen(values: np.ndarray) -> np.ndarray:
     """A read-only array with these values."""
     out = values.view() if not values.flags.writeable else values.copy()
