@@ -79,14 +79,14 @@ class Live:
             right = rewards[np.arange(self.n_states), policy]
         else:
             right = np.einsum("sa,sak->sk", policy, rewards)
-        return self._solve(self._steps(policy), right, near)
+        return self._solve(self.steps(policy), right, near)
 
     def visits(self, policy: np.ndarray) -> np.ndarray:
         """(n, A) discounted visits under a policy, (n,) actions or (n, A) probabilities."""
-        states = np.maximum(self._solve(self._steps(policy).T, self.start[:, None], None)[:, 0], 0.0)
+        states = np.maximum(self._solve(self.steps(policy).T, self.start[:, None], None)[:, 0], 0.0)
         return states[:, None] * (np.eye(self.n_actions)[policy] if policy.ndim == 1 else policy)
 
-    def _steps(self, policy: np.ndarray) -> Any:
+    def steps(self, policy: np.ndarray) -> Any:
         """I - gamma P_pi, (n, n): dense or CSR."""
         n, rows = self.n_states, np.arange(self.n_states)
         if not self.is_sparse:
