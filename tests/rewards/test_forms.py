@@ -251,6 +251,22 @@ def test_a_corridor_at_a_discount_near_one_falls_back_to_a_sparse_factorisation(
     np.testing.assert_allclose(mdp.evaluate(r)[0], 0.9999 ** (n - 1) / (1 - 0.9999), rtol=1e-9)
 
 
+@pytest.mark.parametrize("gamma", [0.9, 0.999])
+def test_minimal_is_the_same_by_factors_and_by_iteration(gamma, monkeypatch):
+    from learnt.rewards import minimal
+
+    world = TabularMDP.random(40, 3, seed=2, discount=gamma)
+    r = np.random.default_rng(0).standard_normal((2, 40, 3, 1))
+    factored = canonical(r, world, "minimal")
+    monkeypatch.setattr(minimal, "DENSE", 10)
+    again = TabularMDP(world.kernel, world.initial, gamma)
+    np.testing.assert_allclose(canonical(r, again, "minimal"), factored, atol=1e-10)
+    monkeypatch.setattr(minimal, "FACTORED", 20)
+    monkeypatch.setattr(minimal, "_by_iteration", lambda *_, **__: None)
+    with pytest.raises(InputError, match="do not converge"):
+        canonical(r, TabularMDP(world.kernel, world.initial, gamma), "minimal")
+
+
 def test_sparse_processes_too_large_to_unfold_say_so():
     from scipy import sparse
 

@@ -1,6 +1,6 @@
 """Solving (I - gamma P) x = b and its transpose, once factored for many right-hand sides.
 
-Up to `DENSE` states a dense LU is fastest, however sparse P is (random graphs fill up). Beyond, GMRES on the
+Dense matrices, and sparse ones of up to `DENSE` states, are factored (random graphs fill up). Beyond, GMRES on the
 sparse matrix needs no memory but its basis; where it has not converged (long corridors, discount near 1) a sparse LU
 takes over, which fills little on such graphs. Each answer is checked by its residual.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from learnt.core.errors import InputError
 
-DENSE = 2500
+DENSE = 500
 TOLERANCE = 1e-13  # of the residual, beside the right-hand side
 BASIS, RESTARTS = 60, 12
 
@@ -29,7 +29,7 @@ def solver(moves: Any, discount: float) -> Callable[[np.ndarray, bool], np.ndarr
     from scipy.linalg import lu_factor, lu_solve
 
     n = moves.shape[0]
-    if n <= DENSE or isinstance(moves, np.ndarray):
+    if isinstance(moves, np.ndarray) or n <= DENSE:
         full = moves if isinstance(moves, np.ndarray) else moves.toarray()
         factors = lu_factor(np.eye(n) - discount * full)
         return lambda b, transposed: lu_solve(factors, b, trans=int(transposed))

@@ -29,7 +29,8 @@ from learnt.rewards._checks import finite
 from learnt.rewards.mdp import TabularMDP
 from learnt.rewards.shaping import expected_rewards, live, shaped
 
-DENSE = 2000  # states up to which X is factored; beyond, least squares are solved iteratively
+DENSE = 500  # states up to which X is factored at once; beyond, least squares are solved iteratively
+FACTORED = 4000  # states up to which X is factored if that fails: 4 actions need 0.5 GB
 
 
 def minimal(
@@ -89,10 +90,15 @@ def _projection(r: np.ndarray, mdp: TabularMDP, weight: np.ndarray) -> np.ndarra
         return phi
     root = np.sqrt(weight[free])
     target = -(root * r[..., free, :]).reshape(-1, root.size)
-    if int(free.sum()) <= DENSE:
-        found = _by_factors(mdp, free, root, target, key=("projection", weight.tobytes()))
-    else:
-        found = _by_iteration(mdp, free, root, target, key=("design", weight.tobytes()))
+    key, count = ("projection", weight.tobytes()), int(free.sum())
+    found = None if count <= DENSE else _by_iteration(mdp, free, root, target, key=("design", weight.tobytes()))
+    if found is None:
+        if count > FACTORED:
+            raise InputError(
+                "discount", found=f"{mdp.discount:g}, at which least squares over {count:,} states do not converge",
+                expected="a smaller one",
+            )  # fmt: skip
+        found = _by_factors(mdp, free, root, target, key=key)
     phi[..., free] = found.reshape(*r.shape[:-2], -1)
     return phi
 
@@ -116,17 +122,18 @@ def _by_factors(mdp: TabularMDP, free: np.ndarray, root: np.ndarray, target: np.
     return solve_triangular(upper, (target @ q).T).T
 
 
-def _by_iteration(mdp: TabularMDP, free: np.ndarray, root: np.ndarray, target: np.ndarray, *, key: Any) -> np.ndarray:
+def _by_iteration(
+    mdp: TabularMDP, free: np.ndarray, root: np.ndarray, target: np.ndarray, *, key: Any
+) -> np.ndarray | None:
+    """The potentials, or None where LSMR has not come to rest."""
     from scipy.sparse.linalg import lsmr
 
     design = mdp.cached(key, lambda: _design(mdp, free, root).tocsr())
     found = []
     for row in target:
-        phi, stop, *_ = lsmr(design, row, atol=1e-14, btol=1e-14, conlim=0.0, maxiter=20 * design.shape[1])
+        phi, stop, *_ = lsmr(design, row, atol=1e-15, btol=1e-15, conlim=0.0, maxiter=2000)
         if stop == 7:
-            raise InputError(
-                "transitions", found="a least-squares problem that did not converge", expected="discount < 1"
-            )
+            return None
         found.append(phi)
     return np.stack(found)
 
