@@ -25,6 +25,7 @@ LEVELS = {"types": 0, "io": 1, "work": 2, "family": 3, "compare": 4, "above": 5,
 BACK = {
     ("core.comparison", "report"): "a comparison prints, plots and saves itself; renderers are loaded when asked",
     ("core.matrix", "report"): "so does a matrix of comparisons",
+    ("rewards.pairwise", "core.matrix"): "distances of many rewards hand themselves out as the common matrix",
     ("core.subject", "adapters.sklearn"): "a scikit-learn estimator is recognised only when one is given",
 }
 

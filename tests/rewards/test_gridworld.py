@@ -12,6 +12,7 @@ from learnt.core.errors import InputError, NotApplicable, ShapeError
 from learnt.rewards.canonical import canonical
 from learnt.rewards.gridworld import MOVES, cell_rewards, grid_world, hand_picked_rewards, hand_picked_world
 from learnt.rewards.mdp import TabularMDP
+from learnt.rewards.regret import worst_case_regret
 from learnt.rewards.starc import starc_distance
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "starc_grid.json").read_text())
@@ -47,10 +48,9 @@ def test_check_14_the_starc_distances_of_the_grid_come_out(names, value):
 
 @pytest.mark.parametrize(("names", "value"), pairs("worst_case_regret"))
 def test_check_14_the_worst_case_regrets_of_the_grid_come_out(names, value):
-    regret = pytest.importorskip("learnt.rewards.regret")
     world = hand_picked_world()
     rewards = hand_picked_rewards(world)
-    found = regret.worst_case_regret(*(rewards[name] for name in names), world)
+    found = worst_case_regret(*(rewards[name] for name in names), world)
     assert found.normalised == pytest.approx(value, abs=5e-7)
 
 
