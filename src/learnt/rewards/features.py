@@ -34,18 +34,19 @@ class Fourier:
     """Intercept, observation and random Fourier features of a Gaussian kernel.
 
     Attributes:
-        count: number p of random features.
+        count: number p of random features; 20 a coordinate and at most 200 if None (in few dimensions more of them are
+            nearly collinear).
         length: length scale l of the kernel, in standard deviations of the coordinates; the median distance between
             observations if None.
         seed: of the random frequencies.
     """
 
-    count: int = 200
+    count: int | None = None
     length: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.count < 0:
+        if self.count is not None and self.count < 0:
             raise InputError("count", found=str(self.count), expected="0 or more random features")
         if self.length is not None and not 0 < self.length < np.inf:
             raise InputError("length", found=str(self.length), expected="a positive length")
@@ -54,21 +55,22 @@ class Fourier:
         """The map (n, ...) -> (n, 1 + d + count) for observations like `obs` (N, ...)."""
         flat, mean, scale = _standard(obs)
         z = (flat - mean) / scale
-        rng = numpy_generator(self.seed, "fourier features", z.shape[1], self.count)
+        count = min(200, 20 * z.shape[1]) if self.count is None else self.count
+        rng = numpy_generator(self.seed, "fourier features", z.shape[1], count)
         length = _median_distance(z) if self.length is None else self.length
-        waves = rng.standard_normal((z.shape[1], self.count)) / length
-        phases = rng.uniform(0.0, 2 * np.pi, self.count)
+        waves = rng.standard_normal((z.shape[1], count)) / length
+        phases = rng.uniform(0.0, 2 * np.pi, count)
 
         def features(observations: np.ndarray) -> np.ndarray:
             x = (_flat(observations) - mean) / scale
-            out = np.empty((len(x), 1 + x.shape[1] + self.count))
+            out = np.empty((len(x), 1 + x.shape[1] + count))
             out[:, 0] = 1.0
             out[:, 1 : 1 + x.shape[1]] = x
             waved = out[:, 1 + x.shape[1] :]
             np.matmul(x, waves, out=waved)
             waved += phases
             np.cos(waved, out=waved)
-            waved *= np.sqrt(2.0 / max(self.count, 1))
+            waved *= np.sqrt(2.0 / max(count, 1))
             return out
 
         return features

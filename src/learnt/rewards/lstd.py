@@ -9,10 +9,10 @@ and delta_ik = R_ik - y_ik' w = R_ik + gamma V(s'_ik) - V(s_i) in both. For `min
 of the mean is estimated without bias from two or more successors, [K^2 xbar ybar - sum_k x_k y_k] / (K (K - 1)).
 
 w is linear in R and there is no ridge, so a potential in the span of phi is removed exactly, at any sample size; with a
-ridge it would not be. Columns are brought to one scale, singular values below `cut` times the largest are dropped
-(collinear features), one step of iterative refinement cleans rounding noise, and where the normal equations have a
-condition above 1e8, the equations are formed by QR of the features instead. A and all right-hand sides are
-accumulated in one pass; features are kept only while they are small.
+ridge it would not be. Columns are brought to one scale, and singular values below `cut` times the largest are dropped
+(collinear features). A and all right-hand sides are accumulated in one pass, and one step of iterative refinement
+cleans rounding noise; where A has a condition above 1e8, QR of the features takes the place of A. Features are kept
+between passes only while they are small.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class LSTD:
 
     Attributes:
         features: `Fourier`, `Polynomial`, or any function from observations (n, ...) to features (n, p).
-        cut: singular values below this share of the largest are dropped.
+        cut: singular values below this share of the largest are dropped. What is dropped are combinations of features
+            that hardly differ from 0 anywhere; potentials in the span are still removed to this precision.
     """
 
     features: Fourier | Polynomial | FeatureMap = Fourier()
@@ -205,11 +206,11 @@ def _fit_rows(design: Design, rows: Rows, rewards: np.ndarray, cut: float) -> Fi
 def _fit_qr(design: Design, rows: Rows, m: int, scale: np.ndarray, cut: float) -> Fitted:
     """The same equations projected on an orthonormal basis Q of the left rows: Q' y w = Q' r."""
     p = design.width
-    stacked: np.ndarray = np.zeros((0, 2 * p + m))
+    stacked = np.zeros((0, 2 * p + m))
     for chunk in design:
         left, y, r = rows(chunk)
-        rows_here = np.concatenate([left * scale, y * scale, r], axis=1)
-        stacked = np.asarray(np.linalg.qr(np.concatenate([stacked, rows_here]), "r"))
+        here = np.concatenate([left * scale, y * scale, r], axis=1)
+        stacked = np.asarray(np.linalg.qr(np.concatenate([stacked, here]), "r"))  # Q' times all columns, without Q
     triangle, y, r = np.split(stacked[:p], [p, 2 * p], axis=1)
     left, size, right = np.linalg.svd(triangle, full_matrices=False)
     kept = size > cut * size[0]
@@ -293,7 +294,7 @@ def _check(solver: _Solver, design: Design) -> tuple[str, ...]:
     if solver.condition > POOR:
         notes.append(
             f"the equations for the values have a condition number of {solver.condition:.1e}: features are nearly "
-            "collinear, and potentials in their span are removed only in part. Take fewer features, or shorter ones."
+            "collinear, and rounding may show in the distances. Take fewer features, or a larger cut."
         )
     return tuple(notes)
 
