@@ -4,7 +4,8 @@
 
 over the responses y_i of prompt x, p_i their shares (1/K unless they have weights of their own). With equal shares the
 divisor turns the sum into the usual one over K - 1. With weights it is the U-statistic over pairs of responses,
-sum_{i<j} p_i p_j (r1_i - r1_j)(r2_i - r2_j) / sum_{i<j} p_i p_j, so that both divisors are one formula.
+sum_{i<j} p_i p_j (r1_i - r1_j)(r2_i - r2_j) / sum_{i<j} p_i p_j, so that both divisors are one formula. It is unbiased
+for fixed weights; with density ratios as weights it is consistent in K, as all self-normalised estimates are.
 """
 
 from __future__ import annotations

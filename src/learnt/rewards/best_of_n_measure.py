@@ -62,7 +62,7 @@ class BestOfNRegret(Measure[ScoreView, Responses]):
         identical=0.0,
         closer="lower",
         symmetric=False,
-        invariances=("prompt offsets", "positive scaling", "response order"),
+        invariances=("prompt offsets", "positive scaling", "increasing change of b"),
         references=(
             STARC_IN_A_BANDIT,
             Reference(

@@ -55,7 +55,7 @@ class ResponseDistance(Measure[ScoreView, Responses]):
         identical=0.0,
         closer="lower",
         symmetric=True,
-        invariances=("prompt offsets", "positive scaling", "response order"),
+        invariances=("prompt offsets", "positive scaling"),
         references=(STARC_IN_A_BANDIT,),
         how="From each score the mean of its prompt is subtracted, both models are divided by their pooled standard "
         "deviation within prompts, and what is left is subtracted; 0 for the same preferences, 1 against a model "
@@ -98,7 +98,7 @@ class ResponseDistance(Measure[ScoreView, Responses]):
     def chart(self, details: Mapping[str, Mapping[str, Any]]) -> Chart | None:
         """Bars of the standardised scores where B differs most from A; the control's for the same responses."""
         found = details.get("b")
-        if not found or not found["largest"]:
+        if not found or len(found["largest"]) == 0:
             return None
         if "share" in found:
             top = np.argsort(-np.ravel(found["share"]), kind="stable")[:SHOWN]

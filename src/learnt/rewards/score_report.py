@@ -126,7 +126,7 @@ def _of_best_of_n(result: BestOfN, shown: int) -> tuple[Rows, ...]:
     rows = tuple(
         (
             str(int(result.n[j])), f"{result.by_true[j]:.4g}", f"{result.by_proxy[j]:.4g}",
-            f"{result.regret[j].value:.4g}", _ends(result.regret[j]),
+            _number(result.regret[j], ".4g"), _ends(result.regret[j]),
             _number(result.relative[j]), f"{result.certificate[j]:.3f}",
             str(int(result.n_prompts[j])),
         )
@@ -148,11 +148,11 @@ def _of_best_of_n(result: BestOfN, shown: int) -> tuple[Rows, ...]:
 
 
 def _ends(e: Estimate) -> str:
-    return f"[{e.low:.4g}, {e.high:.4g}]" if e.defined else "undefined"
+    return f"[{e.low:.4g}, {e.high:.4g}]" if e.defined else ""
 
 
-def _number(e: Estimate | None) -> str:
-    return "" if e is None else f"{e.value:.3f}" if e.defined else "undefined"
+def _number(e: Estimate | None, form: str = ".3f") -> str:
+    return "" if e is None else format(e.value, form) if e.defined else "undefined"
 
 
 def _safe(text: str) -> str:
