@@ -136,7 +136,7 @@ class Behaviour:
 
     Attributes:
         policy: (S, A) action probabilities; uniform where no policy of the process comes, and in terminal states.
-        occupancy: (S, A) discounted visits; they sum to 1 / (1 - discount).
+        occupancy: (S, A) discounted visits, as `TabularMDP.occupancy` counts them.
         true_return, proxy_return: what it returns under the two rewards, in their own units.
     """
 
@@ -157,12 +157,12 @@ def behaviour(policy: np.ndarray, both: Pair) -> tuple[Behaviour, np.ndarray]:
         visits[part.states] = part.visits(policy)
         returns = follow(part, policy, both.rewards)
     end = mdp.terminal & mdp.reachable
-    if end.any() and mdp.discount < 1.0:
+    if end.any():
         if mdp.is_sparse:
             moved = mdp.kernel.T @ visits.ravel()
         else:
             moved = np.tensordot(visits, mdp.transitions, 2)
-        settled = (mdp.initial + mdp.discount * moved)[end] / (1.0 - mdp.discount)
+        settled = (mdp.initial + mdp.discount * moved)[end] / (1.0 - mdp.discount if mdp.discount < 1.0 else 1.0)
         visits[end] = settled[:, None] * whole[end]
     for array in (whole, visits):
         array.flags.writeable = False

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from learnt.core.errors import NotApplicable
 from learnt.rewards.mdp import TabularMDP
 
 EPS = float(np.finfo(np.float64).eps)
@@ -128,13 +127,15 @@ def _iterated(matrix: Any, b: np.ndarray, near: np.ndarray | None) -> np.ndarray
     """The solution by BiCGSTAB, begun again where it breaks down; None if it stays away."""
     from scipy.sparse.linalg import bicgstab
 
-    x = near
+    x, steps = near, 100 + len(b) // 20  # beyond, a factorisation is cheaper
     for _ in range(ATTEMPTS):
         with np.errstate(all="ignore"):  # a breakdown shows in the residual
-            x, _ = bicgstab(matrix, b, x0=x, rtol=1e-14, atol=0.0, maxiter=300)
+            x, ended = bicgstab(matrix, b, x0=x, rtol=1e-14, atol=0.0, maxiter=steps)
             left, size = float(np.abs(matrix @ x - b).max()), float(np.abs(x).max())
         if left <= RESIDUAL * (1.0 + size):
             return x
+        if ended > 0:
+            return None
         if not left <= 0.1:  # from zero, a constant b is a breakdown at once: sum_s (I - gamma P')_sz is constant
             x = np.cos(np.arange(len(b)))
     return None
@@ -167,11 +168,7 @@ class Plan:
 
 
 def live(mdp: TabularMDP) -> Live:
-    """The part of a process where decisions matter, made once for each process.
-
-    Raises:
-        NotApplicable: without discounting (discount 1), if some policy never ends; its return would not exist.
-    """
+    """The part of a process where decisions matter, made once for each process."""
     return mdp.cached("live", lambda: _restricted(mdp))
 
 
@@ -254,25 +251,4 @@ def _restricted(mdp: TabularMDP) -> Live:
             from scipy.sparse import csr_array
 
             moves = csr_array(moves.reshape(n * a, n))
-    part = Live(states=states, n_actions=a, moves=moves, start=mdp.initial[states], discount=mdp.discount)
-    if mdp.discount == 1.0 and _may_never_end(part):
-        raise NotApplicable(
-            "discount",
-            found="1, and a policy that never reaches a terminal state",
-            expected="every policy to end, or a discount below 1",
-        )
-    return part
-
-
-def _may_never_end(part: Live) -> bool:
-    """Whether some set of states can be kept to for ever: the largest set with an action that stays inside."""
-    n, a = part.n_states, part.n_actions
-    flat = part.moves if part.is_sparse else part.moves.reshape(n * a, n)
-    inside = np.ones(n, dtype=bool)
-    while inside.any():
-        kept = np.asarray(flat @ inside.astype(np.float64)).reshape(n, a)
-        more = inside & (kept >= 1.0 - 1e-9).any(1)
-        if (more == inside).all():
-            return True
-        inside = more
-    return False
+    return Live(states=states, n_actions=a, moves=moves, start=mdp.initial[states], discount=mdp.discount)

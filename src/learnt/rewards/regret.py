@@ -30,6 +30,7 @@ measure the regret of optimal policies by sampling).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -91,6 +92,19 @@ def worst_case_regret(true: Any, proxy: Any, mdp: TabularMDP, *, solver: Solver 
     if solver not in get_args(Solver):
         raise InputError("solver", found=f"{solver!r}", expected=f"one of {', '.join(get_args(Solver))}")
     return regret_of(aim(true, mdp, name="true"), aim(proxy, mdp, name="proxy"), solver=solver)
+
+
+def regret_matrix(rewards: Sequence[Any], mdp: TabularMDP) -> np.ndarray:
+    """(N, N) worst-case regrets: entry (i, j) is W(reward i || reward j), what is lost when i is meant and j optimised.
+
+    Each reward is solved once; every ordered pair takes a few warm-started solutions more.
+    """
+    aims = [aim(r, mdp, name=f"rewards[{i}]") for i, r in enumerate(rewards)]
+    found = np.zeros((len(aims), len(aims)))
+    for i, true in enumerate(aims):
+        for j, proxy in enumerate(aims):
+            found[i, j] = 0.0 if i == j else regret_of(true, proxy).normalised
+    return found
 
 
 def regret_of(true: Aim, proxy: Aim, *, solver: Solver = "auto") -> WorstCaseRegret:
