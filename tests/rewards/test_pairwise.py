@@ -272,3 +272,23 @@ def test_unknown_pictures_and_names_are_named():
         found.plot("pie")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="reward 0"):
         found["R1", "R2"]
+
+
+@pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")])
+def test_pictures_are_written_atomically_and_repeatably(tmp_path, suffix, start):
+    found = pairwise_rewards({"$\\frac{a": R1, "R2": R2, "R4": toy_reward("R4_neg")}, toy3())
+    one, two = (found.save_picture(tmp_path / f"{name}{suffix}").read_bytes() for name in "ab")
+    assert one.startswith(start) and one == two
+
+
+def test_pictures_of_unknown_kinds_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"\.png"):
+        pairwise_rewards([R1, R2], toy3()).save_picture(tmp_path / "a.gif")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_printed_matrix_is_short_and_inert():
+    rewards = {f"reward\x1b[31m {i}": (1 + i) * R1 + R2 for i in range(30)}
+    text = str(pairwise_rewards(rewards, toy3()))
+    assert "\x1b" not in text and "18 more" in text and len(text.splitlines()) < 20
+    assert f"{pairwise_rewards([R1, R2], toy3()).distances[0, 1]:.4f}" in str(pairwise_rewards([R1, R2], toy3()))

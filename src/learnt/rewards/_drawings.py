@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from learnt.core.errors import NotApplicable
+from learnt.core.errors import InputError, NotApplicable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,6 +57,33 @@ def figure(width: float, height: float) -> Any:
     made = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(made)
     return made
+
+
+def save(made: Any, path: str | Path) -> Path:
+    """Write a figure as .png, .svg or .pdf, atomically and without dates, so that equal pictures are equal bytes.
+
+    Raises:
+        InputError: another suffix.
+    """
+    import io
+
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    from learnt.io.atomic import write_bytes
+
+    suffix, buffer = Path(path).suffix.lower(), io.BytesIO()
+    with rc_context({"svg.hashsalt": "learnt"}):
+        if suffix == ".png":
+            made.canvas.print_png(buffer, metadata={"Software": None})
+        elif suffix == ".svg":
+            FigureCanvasSVG(made).print_svg(buffer, metadata={"Date": None})
+        elif suffix == ".pdf":
+            FigureCanvasPdf(made).print_pdf(buffer, metadata={"CreationDate": None})
+        else:
+            raise InputError("path", found=str(path), expected="a name that ends in .png, .svg or .pdf")
+    return write_bytes(path, buffer.getvalue())
 
 
 def heatmap(values: np.ndarray, names: Sequence[str], title: str, ax: Axes | None = None) -> Axes:

@@ -2,13 +2,8 @@
 
     d_ij = m(s_i - s_j),   s_i = c(R_i) / n(c(R_i))                    Skalse et al. 2024, Definition 3
 
-Each reward is canonicalised once, by factors that all share. Each norm m is a p-norm of the forms times fixed weights
-(`_embedded`), so that all pairs take one matrix product under L2,
-
-    d_ij^2 = G_ii + G_jj - 2 G_ij,   G = E E',
-
-and differences of rows under L1 and sup norms. The product loses the digits of small distances; pairs nearer than
-`NEAR` are computed from their difference. ``"return_range"`` solves two processes a pair.
+Each reward is canonicalised once, by factors that all share; under an L2 norm all pairs take one matrix product, under
+``"return_range"`` each pair takes two solutions of the process.
 
 A K x K matrix of distances can be drawn as a heat map, grouped (average linkage) or laid out in the plane (classical
 scaling, with the share of the distances that the plane cannot show).
@@ -23,22 +18,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
-from jaxtyping import Float
 
 from learnt.core.errors import InputError
 from learnt.core.version import provenance
-from learnt.rewards.canonical import Canonicalisation, canonical, with_options
+from learnt.rewards._pairs import cautions, checked_metric, distances_of, standard_forms
+from learnt.rewards.canonical import Canonicalisation, with_options
 from learnt.rewards.mdp import TabularMDP
-from learnt.rewards.norms import NORMS, Norm, norm_of
-from learnt.rewards.starc import TRIVIAL, reward_for
+from learnt.rewards.norms import Norm
+from learnt.rewards.starc import reward_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from learnt.core.matrix import ComparisonMatrix
 
-NEAR = 1e-4  # squared distances this small beside the squared norms are computed from differences
-BLOCK = 64 * 2**20  # bytes of differences at a time
+LISTED = 12  # rewards that are printed
 TABULATED = 100  # rewards up to which a page holds a table of all distances; beyond, its data does
 QUESTION = "Would both rewards order policies in the same way?"
 SCHEMA = "learnt.rewards.matrix/1"
@@ -91,8 +85,24 @@ class RewardMatrix:
         row, column = (self._index(name) for name in pair)
         return float(self.distances[row, column])
 
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
     def __repr__(self) -> str:
         return f"RewardMatrix({len(self)} x {len(self)}, {self.spec} in {self.mdp})"
+
+    def _lines(self) -> list[str]:
+        from learnt.rewards._drawings import shown
+
+        kept = range(min(len(self), LISTED))
+        names = [shown(name, 18) for name in self.names]
+        wide = max(len(names[i]) for i in kept)
+        lines = [f"Distances between {len(self)} rewards in {shown(self.mdp, 60)} ({self.spec}):"]
+        lines += [" " * wide + "".join(f"{f'({i + 1})':>8}" for i in kept)]
+        lines += [f"{names[i]:{wide}}" + "".join(f"{self.distances[i, j]:8.4f}" for j in kept) for i in kept]
+        if len(self) > LISTED:
+            lines.append(f"... and {len(self) - LISTED} more: to_frame() and to_dict() hold them all.")
+        return lines + [shown(text, 400) for text in self.warnings]
 
     def _index(self, name: str) -> int:
         if name not in self.names:
@@ -183,6 +193,16 @@ class RewardMatrix:
             return _drawings.plane(found.coordinates, self.names, title, ax)
         raise InputError("kind", found=f"{kind!r}", expected=f"one of {', '.join(get_args(Kind))}")
 
+    def save_picture(self, path: str | Path) -> Path:
+        """Write heat map, dendrogram and map, one below the other, as .png, .svg or .pdf; returns the path."""
+        from learnt.rewards import _drawings
+
+        side = min(10.0, 3.0 + 0.3 * len(self))
+        made = _drawings.figure(side + 1.0, 3 * side)
+        for ax, kind in zip(made.subplots(3, 1), get_args(Kind), strict=True):
+            self.plot(kind, ax)
+        return _drawings.save(made, path)
+
     def to_html(self, path: str | Path, *, title: str = "How these rewards lie to each other") -> Path:
         """Write one self-contained page without scripts: the three pictures and the numbers; returns its path."""
         from learnt.io.atomic import write_text
@@ -226,16 +246,13 @@ def pairwise_rewards(
     if len(named) < 2:
         raise InputError("rewards", found=f"{len(named)}", expected="at least two")
     form = with_options(canonicalisation, policy=policy, weight=weight)
-    measured = _metric(normalisation, metric)
+    measured = checked_metric(normalisation, metric)
     names = tuple(str(name) for name in named)
     if len(set(names)) < len(names):
         raise InputError("rewards", found="two rewards of one name", expected="different names")
-    forms, tops = _forms(form, [reward_for(form, r, mdp, name) for name, r in zip(names, named.values())], mdp)
-    sizes = np.asarray(norm_of(forms, mdp, "weighted_l2" if normalisation == "none" else normalisation))
-    trivial = sizes <= TRIVIAL * tops
-    scale = np.ones_like(sizes) if normalisation == "none" else np.where(trivial, 1.0, sizes)
-    forms = np.where(trivial[:, None, None, None], 0.0, forms / scale[:, None, None, None])
-    distances, cosines = _distances(forms, trivial, mdp, normalisation, measured)
+    rows = [reward_for(form, r, mdp, name) for name, r in zip(names, named.values())]
+    _, forms, sizes, trivial = standard_forms(rows, mdp, form, normalisation)
+    distances, cosines = distances_of(forms, trivial, mdp, normalisation, measured)
     for array in (distances, cosines, sizes, trivial):
         if array is not None:
             array.flags.writeable = False
@@ -247,110 +264,3 @@ def pairwise_rewards(
         warnings=cautions(mdp, form, normalisation, [n for n, t in zip(names, trivial) if t]),
         provenance=provenance(),
     )  # fmt: skip
-
-
-def cautions(mdp: TabularMDP, form: Canonicalisation, normalisation: str, trivial: Sequence[str]) -> tuple[str, ...]:
-    """What a reader should know before using distances of these rewards in this process."""
-    found = []
-    lost = int((~mdp.reachable).sum())
-    if lost:
-        found.append(f"{lost} of {mdp.n_states} states are reached by no policy and count for nothing.")
-    if trivial:
-        found.append(f"No policy matters for {', '.join(trivial)}: the reward is trivial.")
-    if not form.is_starc:
-        found.append(f"{form.name!r} is no STARC canonical form: small distances do not bound regret.")
-    if normalisation == "none":
-        found.append("Without normalisation the numbers have no upper bound and depend on the scale of the rewards.")
-    return tuple(found)
-
-
-def _metric(normalisation: str, metric: str | None) -> str:
-    if normalisation != "none" and normalisation not in NORMS:
-        raise InputError("normalisation", found=f"{normalisation!r}", expected=f"one of {', '.join(NORMS)}, none")
-    if metric is None and normalisation == "none":
-        raise InputError("metric", found="none, without a normalisation", expected="a norm")
-    if metric == "angle" and normalisation not in ("l2", "weighted_l2"):
-        raise InputError("metric", found=f"'angle' with {normalisation!r}", expected="'l2' or 'weighted_l2' with it")
-    if metric not in (None, "angle", *NORMS):
-        raise InputError("metric", found=f"{metric!r}", expected=f"one of {', '.join(NORMS)}, angle")
-    return normalisation if metric is None else metric
-
-
-def _forms(form: Canonicalisation, rewards: list[np.ndarray], mdp: TabularMDP) -> tuple[np.ndarray, np.ndarray]:
-    """(K, S, A, 1 or S) canonical forms, and the largest |R| of each reward (K,)."""
-    tops = np.array([np.abs(r).max() for r in rewards])
-    if form.is_starc:  # reads the mean over the next state only
-        stack = np.stack([mdp.expected(r) for r in rewards])[..., None]
-    else:
-        last = max(r.shape[-1] for r in rewards)
-        stack = np.stack([np.broadcast_to(r, (*r.shape[:-1], last)) for r in rewards])
-    return canonical(stack, mdp, form), tops
-
-
-def _distances(
-    forms: np.ndarray, trivial: np.ndarray, mdp: TabularMDP, normalisation: str, metric: str
-) -> tuple[np.ndarray, np.ndarray | None]:
-    norm = normalisation if metric == "angle" else metric
-    if norm == "return_range":
-        return _by_solving(forms, mdp), None
-    rows = _embedded(forms, mdp, norm)
-    if not norm.endswith("l2"):
-        from scipy.spatial.distance import pdist, squareform
-
-        return squareform(pdist(rows, "cityblock" if norm.endswith("l1") else "chebyshev")), None
-    gram = rows @ rows.T
-    distances = _euclidean(rows, gram)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        length = np.sqrt(np.diag(gram))
-        cosines = np.clip(gram / (length[:, None] * length), -1.0, 1.0)
-    np.fill_diagonal(cosines, 1.0)
-    cosines[trivial], cosines[:, trivial] = np.nan, np.nan
-    if metric == "angle":
-        angles = 2 * np.arctan2(distances, _euclidean(rows, -gram, sign=-1.0))  # as exact near pi as near 0
-        np.fill_diagonal(angles, 0.0)
-        angles[trivial], angles[:, trivial] = np.pi / 2, np.pi / 2
-        angles[np.ix_(trivial, trivial)] = 0.0
-        distances = angles
-    return distances, cosines
-
-
-def _embedded(forms: np.ndarray, mdp: TabularMDP, norm: str) -> Float[np.ndarray, "k n"]:
-    """Forms as vectors whose plain p-norm is the norm (p = 1, 2, infinity)."""
-    reached = mdp.reachable
-    c = forms[:, reached]
-    if c.shape[-1] == 1:
-        flat = c[..., 0].reshape(len(c), -1)
-        if norm == "weighted_linf":
-            return flat * np.asarray(mdp.kernel.max(axis=1).toarray()).reshape(mdp.n_states, -1)[reached].ravel()
-        power = {"l1": 1.0, "l2": 0.5}.get(norm, 0.0)  # of S: plain sums run over the next state too
-        return flat * float(mdp.n_states) ** power
-    p = mdp.transitions[reached]
-    if norm == "essential_linf":
-        c = np.where(p > 0, c, 0.0)
-    elif norm.startswith("weighted_"):
-        c = c * (np.sqrt(p) if norm == "weighted_l2" else p)
-    return c.reshape(len(c), -1)
-
-
-def _euclidean(rows: np.ndarray, gram: np.ndarray, sign: float = 1.0) -> np.ndarray:
-    """(K, K) lengths of x - sign y for rows x, y (K, n) with products sign x y; small ones from differences."""
-    size = np.abs(np.diag(gram))
-    total = size[:, None] + size
-    squares = total - 2 * gram
-    first, second = np.nonzero(np.triu(squares <= NEAR * total, 1))
-    step = max(1, BLOCK // (8 * rows.shape[1]))
-    for start in range(0, len(first), step):
-        i, j = first[start : start + step], second[start : start + step]
-        squares[i, j] = squares[j, i] = np.square(rows[i] - sign * rows[j]).sum(-1)
-    np.fill_diagonal(squares, 2 * (1 - sign) * size)
-    found = np.sqrt(np.maximum(squares, 0.0))
-    return (found + found.T) / 2  # BLAS may round x y and y x differently
-
-
-def _by_solving(forms: np.ndarray, mdp: TabularMDP) -> np.ndarray:
-    means = mdp.expected(forms)
-    found = np.zeros((len(forms), len(forms)))
-    for i in range(len(forms)):
-        for j in range(i):
-            found[i, j] = found[j, i] = mdp.return_range(means[i] - means[j])
-    return found
