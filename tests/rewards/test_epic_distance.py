@@ -11,14 +11,15 @@ from scipy import sparse
 
 from learnt.core.errors import InputError, NonFiniteError, NotApplicable, ShapeError
 from learnt.rewards.canonical import canonical
+from learnt.rewards.dard import dard
 from learnt.rewards.dard_distance import dard_distance
 from learnt.rewards.epic import epic
 from learnt.rewards.epic_distance import epic_distance
 from learnt.rewards.gridworld import hand_picked_rewards, hand_picked_world
 from learnt.rewards.mdp import TabularMDP
-from learnt.rewards.minimal import minimal
+from learnt.rewards.minimal import Minimal
 from learnt.rewards.norms import norm_of
-from learnt.rewards.pearson import coverage_of, pearson_distance
+from learnt.rewards.pearson import coverage_of, form_distance, pearson_distance
 from learnt.rewards.regret import worst_case_regret
 from learnt.rewards.shaping import potential_shaping, redistribution
 from learnt.rewards.starc import starc_distance
@@ -154,8 +155,13 @@ def test_the_distance_is_that_of_the_textbook_correlation(mdp, seed):
     weight = np.random.default_rng(seed).dirichlet(np.ones(mdp.transitions.size)).reshape(mdp.transitions.shape)
     assume(not mdp.terminal.any() and mdp.reachable.all() and weight.size > 1)
     r1, r2 = reward_for(mdp, seed), reward_for(mdp, seed + 1)
-    rho = correlated(epic(r1, mdp), epic(r2, mdp), weight)
-    assert epic_distance(r1, r2, mdp, coverage=weight) == pytest.approx(np.sqrt((1 - rho) / 2), abs=1e-7)
+    rng = np.random.default_rng([seed, 9])
+    means = {"action_dist": rng.dirichlet(np.ones(mdp.n_actions))}
+    rho = correlated(dard(r1, mdp, **means), dard(r2, mdp, **means), weight)
+    assert dard_distance(r1, r2, mdp, coverage=weight, **means) == pytest.approx(np.sqrt((1 - rho) / 2), abs=1e-7)
+    means["state_dist"] = rng.dirichlet(np.ones(mdp.n_states))
+    rho = correlated(epic(r1, mdp, **means), epic(r2, mdp, **means), weight)
+    assert epic_distance(r1, r2, mdp, coverage=weight, **means) == pytest.approx(np.sqrt((1 - rho) / 2), abs=1e-7)
 
 
 def test_half_the_l2_starc_distance_of_centred_forms_is_the_pearson_distance():
@@ -208,6 +214,18 @@ def test_shaping_moves_epic_where_episodes_end():
     assert starc_distance(r, shaped, mdp) < 1e-12
 
 
+def test_transitions_from_terminal_states_are_not_covered():
+    p = np.random.default_rng(0).dirichlet(np.ones(3), (3, 2))
+    p[2] = np.eye(3)[2]
+    mdp = TabularMDP(p, np.array([0.5, 0.5, 0.0]), 0.9, terminal=np.array([False, False, True]))
+    r1, r2 = reward_for(mdp, 0), reward_for(mdp, 1)
+    alive = np.where(mdp.terminal[:, None, None], 0.0, np.full((3, 2, 3), 1 / 12))
+    rho = correlated(epic(r1, mdp), epic(r2, mdp), alive)
+    assert epic_distance(r1, r2, mdp) == pytest.approx(np.sqrt((1 - rho) / 2), rel=1e-12)
+    assert abs(correlated(epic(r1, mdp), epic(r2, mdp), np.full((3, 2, 3), 1 / 18)) - rho) > 1e-3
+    assert epic_distance(r1, r2, mdp, coverage=np.full((3, 2, 3), 1 / 18)) == epic_distance(r1, r2, mdp)
+
+
 def test_an_unreachable_state_changes_no_distance():
     mdp = toy3()
     p = np.zeros((4, 2, 4))
@@ -229,8 +247,7 @@ def test_an_unreachable_state_changes_no_distance():
 
 def test_the_minimal_forms_under_uniform_coverage_give_half_their_starc_distance():
     mdp = toy3()
-    forms = [minimal(mdp.expected(r), mdp) for r in (R1, R2)]
-    found = pearson_distance(forms[0], forms[1], coverage_of(np.full((3, 2), 1 / 6), mdp), scales=(1.0, 1.0))
+    found = form_distance(Minimal(), R1, R2, mdp, coverage=np.full((3, 2), 1 / 6))
     assert found == pytest.approx(starc_distance(R1, R2, mdp, canonicalisation="minimal") / 2, rel=1e-12)
 
 

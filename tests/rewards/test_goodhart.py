@@ -12,9 +12,9 @@ from scipy import sparse
 from learnt.core.errors import InputError, NonFiniteError, ShapeError
 from learnt.rewards.goodhart import goodhart_angle
 from learnt.rewards.mdp import TabularMDP
-from learnt.rewards.minimal import minimal
+from learnt.rewards.minimal import Minimal, minimal
 from learnt.rewards.npec import npec_distance
-from learnt.rewards.pearson import coverage_of, pearson_distance
+from learnt.rewards.pearson import form_distance
 from learnt.rewards.shaping import potential_shaping, redistribution
 from learnt.rewards.starc import starc_distance
 
@@ -65,9 +65,7 @@ def test_one_angle_has_four_names(mdp, seed):
     starc = starc_distance(r1, r2, mdp, canonicalisation="minimal")
     assert starc == pytest.approx(2 * np.sin(angle / 2), abs=atol)
     assert starc_distance(r1, r2, mdp, canonicalisation="minimal", metric="angle") == pytest.approx(angle, abs=atol)
-    forms = [minimal(mdp.expected(r), mdp) for r in (r1, r2)]
-    coverage = coverage_of(mdp.uniform / mdp.n_states, mdp)
-    epic_type = pearson_distance(forms[0], forms[1], coverage, scales=(1e-3, 1e-3))
+    epic_type = form_distance(Minimal(), r1, r2, mdp, coverage=mdp.uniform / mdp.n_states)
     assert epic_type == pytest.approx(np.sin(angle / 2), abs=atol)
     if (mdp.transitions == 1).any(-1).all():  # one successor: NPEC has no redistribution to keep
         npec = npec_distance(r1, r2, mdp, coverage=mdp.uniform / mdp.n_states).normalised

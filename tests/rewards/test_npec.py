@@ -123,6 +123,16 @@ def test_a_target_that_is_a_shaping_of_zero_is_at_distance_0():
     assert (other.normalised, other.lambda_) == (1.0, 0.0)
 
 
+@pytest.mark.parametrize("discount", [0.999, 0.99999])
+def test_a_discount_near_1_does_not_spoil_the_least_squares(discount):
+    mdp = TabularMDP(toy3().transitions, toy3().initial, discount)
+    found = npec_distance(R1, R1 + R2, mdp)
+    residual, scale = by_least_squares(R1, R1 + R2, mdp, coverage_of(None, mdp))
+    assert found.unnormalised == pytest.approx(residual, abs=1e-9)
+    assert found.lambda_ == pytest.approx(scale, abs=1e-9)
+    assert npec_distance(R1, potential_shaping(np.zeros_like(R1), 100 * np.array(TOY["phi"]), mdp), mdp).normalised == 0
+
+
 def test_a_shift_of_the_reward_is_a_shaping_unless_episodes_end():
     mdp = toy3()
     assert npec_distance(R1, R1 + 3.0, mdp).normalised < 1e-12

@@ -22,8 +22,7 @@ from jaxtyping import Real
 
 from learnt.rewards.dard import Dard
 from learnt.rewards.mdp import TabularMDP
-from learnt.rewards.pearson import coverage_of, pearson_distance
-from learnt.rewards.starc import reward_for
+from learnt.rewards.pearson import form_distance
 
 
 def dard_distance(
@@ -52,8 +51,4 @@ def dard_distance(
     Source: Wulfe et al. 2022.
     """
     form = Dard(action_dist=action_dist)
-    weight = coverage_of(coverage, mdp)
-    rewards = [reward_for(form, r, mdp, name) for r, name in ((r1, "r1"), (r2, "r2"))]
-    first, second = (form(reward, mdp) for reward in rewards)
-    one, two = (float(np.abs(reward).max()) for reward in rewards)
-    return pearson_distance(first, second, weight, scales=(one, two))
+    return form_distance(form, r1, r2, mdp, coverage=coverage)

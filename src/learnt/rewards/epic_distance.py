@@ -25,8 +25,7 @@ from jaxtyping import Real
 
 from learnt.rewards.epic import Epic
 from learnt.rewards.mdp import TabularMDP
-from learnt.rewards.pearson import coverage_of, pearson_distance
-from learnt.rewards.starc import reward_for
+from learnt.rewards.pearson import form_distance
 
 
 def epic_distance(
@@ -57,8 +56,4 @@ def epic_distance(
     """
     d_s = mdp.reachable / mdp.reachable.sum() if state_dist is None else state_dist
     form = Epic(state_dist=d_s, action_dist=action_dist)
-    weight = coverage_of(coverage, mdp)
-    rewards = [reward_for(form, r, mdp, name) for r, name in ((r1, "r1"), (r2, "r2"))]
-    first, second = (form(reward, mdp) for reward in rewards)
-    one, two = (float(np.abs(reward).max()) for reward in rewards)
-    return pearson_distance(first, second, weight, scales=(one, two))
+    return form_distance(form, r1, r2, mdp, coverage=coverage)

@@ -71,7 +71,7 @@ def npec_distance(r1: Any, r2: Any, mdp: TabularMDP, *, coverage: Real[np.ndarra
     rewards = [reward_for(form, r, mdp, name) for r, name in ((r1, "r1"), (r2, "r2"))]
     full = [np.broadcast_to(reward, weight.shape) for reward in rewards]
     tops = [float(np.abs(reward).max()) or 1.0 for reward in full]  # squares of tiny or huge rewards stay in range
-    forms = [form(reward / top, mdp) for reward, top in zip(full, tops)]
+    forms = [form(form(reward / top, mdp), mdp) for reward, top in zip(full, tops)]  # the second takes off rounding
     potentials = [_potential(c - reward / top, mdp) for c, reward, top in zip(forms, full, tops)]
     a, b = (_significant(root * c, root * reward / top) for c, reward, top in zip(forms, full, tops))
     size_a, size_b = float(np.linalg.norm(a)), float(np.linalg.norm(b))

@@ -22,8 +22,10 @@ from jaxtyping import Float
 
 from learnt.core.errors import InputError, ShapeError
 from learnt.rewards._checks import finite
+from learnt.rewards.canonical import Canonicalisation
 from learnt.rewards.mdp import TabularMDP
 from learnt.rewards.shaping import live
+from learnt.rewards.starc import reward_for
 
 CONSTANT = 1e-10  # a deviation this small beside the reward it came from is rounding noise
 
@@ -113,3 +115,23 @@ def pearson_distance(
         scales: sizes of the rewards that x and y were computed from.
     """
     return half_distance(standard_scores(x, weight, scales[0]), standard_scores(y, weight, scales[1]))
+
+
+def form_distance(form: Canonicalisation, r1: Any, r2: Any, mdp: TabularMDP, *, coverage: Any = None) -> float:
+    """Pearson distance of two rewards by their canonical forms: EPIC's distance with another form than EPIC's.
+
+    Args:
+        form: an object of `learnt.rewards.canonical`.
+        r1, r2: arrays (S, A, S), (S, A), (S,), or functions of (s, a, s'); see `learnt.rewards.view`.
+        mdp: where they are compared.
+        coverage: see `coverage_of`.
+
+    Raises:
+        InputError, ShapeError, NonFiniteError: on bad rewards or coverage.
+        NotApplicable: a form that reads R(s, a, s'), of rewards of which a sparse process kept the means; a sparse
+            process too large for all (s, a, s') at once.
+    """
+    weight = coverage_of(coverage, mdp)
+    first, second = (reward_for(form, r, mdp, name) for r, name in ((r1, "r1"), (r2, "r2")))
+    scales = float(np.abs(first).max()), float(np.abs(second).max())
+    return pearson_distance(form(first, mdp), form(second, mdp), weight, scales=scales)
