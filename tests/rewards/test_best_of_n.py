@@ -134,7 +134,7 @@ def test_no_best_of_n_policy_loses_more_than_the_certificate(seed, k):
 
 
 @given(seed=st.integers(0, 9999))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_regret_is_never_negative_and_zero_for_the_same_order(seed):
     case = WORLD.case(seed)
     found = best_of_n_regret(case.a, case.b, case.data, n_boot=100)
@@ -284,7 +284,7 @@ def test_compare_shows_the_curves_of_both_and_of_the_control(tmp_path):
     answer = found["best_of_n_regret(6)"]
     assert answer.verdict == "transferred" and 0 < answer.value.low < answer.value.high < answer.control.low
     assert answer.chart.kind == "lines"
-    assert set(answer.chart.series) == {"picked by A", "picked by B", "picked by the control"}
-    gain = answer.chart.series["picked by A"]
-    assert gain[0] == 0.0 and (np.diff(gain) > 0).all() and (gain >= answer.chart.series["picked by B"]).all()
+    assert set(answer.chart.series) == {"A", "B", "control"}
+    gain = answer.chart.series["A"]
+    assert gain[0] == 0.0 and (np.diff(gain) > 0).all() and (gain >= answer.chart.series["B"]).all()
     assert found.to_html(tmp_path / "x.html").stat().st_size > 1000

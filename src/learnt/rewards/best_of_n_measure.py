@@ -149,19 +149,18 @@ class BestOfNRegret(Measure[ScoreView, Responses]):
         found = details.get("b")
         if not found:
             return None
-        series = {"picked by A": np.ravel(found["gain_by_a"]), "picked by B": np.ravel(found["gain_by_b"])}
+        series = {"A": np.ravel(found["gain_by_a"]), "B": np.ravel(found["gain_by_b"])}
         control = details.get("control", {})
         if np.shape(control.get("gain_by_b", ())) == np.shape(found["gain_by_b"]):
-            series["picked by the control"] = np.ravel(control["gain_by_b"])
+            series["control"] = np.ravel(control["gain_by_b"])
         last = {key: float(values[-1]) for key, values in series.items()}
         return Chart(
             kind="lines",
             series=series,
             x=np.ravel(found["n"]).astype(np.float64),
-            x_label="N responses to pick from",
-            y_label="A's score of the pick, standard deviations above the mean",
-            alt=f"A's score rises with N by {last['picked by A']:.2f} if A picks and by {last['picked by B']:.2f} if B "
-            "picks.",
+            x_label="responses to pick from, N",
+            y_label="A's score of the pick, in sigma",
+            alt=f"A's score rises with N by {last['A']:.2f} if A picks and by {last['B']:.2f} if B picks.",
         )
 
 

@@ -22,6 +22,7 @@ from learnt.rewards.scores import Responses, ScoreView
 
 KEPT = 2000  # responses up to which details hold them all
 SHORT = 24  # characters of an identifier in a picture
+LONG = 400  # characters of a text in the details
 
 STARC_IN_A_BANDIT = Reference(
     cite="Skalse et al., STARC: A General Framework For Quantifying Differences Between Reward Functions, ICLR 2024",
@@ -76,8 +77,8 @@ class ResponseDistance(Measure[ScoreView, Responses]):
         prompts, rows = witnesses(a, b)
         gap = a.form * a.size - b.form * b.size
         details: dict[str, Any] = {
-            "largest": [[w.prompt, w.response, w.a, w.b, w.share] for w in rows],
-            "largest_prompts": [[w.prompt, w.share] for w in prompts],
+            "largest": [[w.prompt[:LONG], w.response[:LONG], w.a, w.b, w.share] for w in rows],
+            "largest_prompts": [[w.prompt[:LONG], w.share] for w in prompts],
             "trivial_a": a.trivial,
             "trivial_b": b.trivial,
             "norm_a": a.size,
@@ -116,7 +117,7 @@ class ResponseDistance(Measure[ScoreView, Responses]):
             x=where,
             x_label="prompt and response, largest differences first",
             y_label="standardised score within the prompt",
-            alt=f"Standardised scores where B differs most from A; the first is {where[0]}.",
+            alt=f"Standardised scores where B differs most from A, first of all at '{where[0]}'.",
         )
 
 
@@ -133,4 +134,5 @@ def _place(prompt: str, response: str) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= SHORT else text[: SHORT - 3] + "..."
+    plain = " ".join(text.split())
+    return plain if len(plain) <= SHORT else plain[: SHORT - 3] + "..."

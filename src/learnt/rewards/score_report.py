@@ -106,15 +106,16 @@ def _of_distances(result: ResponseDistances, shown: int) -> tuple[Rows, ...]:
     )  # fmt: skip
     for pair in result.pairs if shown else ():
         if pair.responses:
-            tables.append(_witnesses(f"Where {_safe(pair.a)} and {_safe(pair.b)} differ most", pair.responses[:shown]))
+            tables.append(_witnesses(_safe(pair.a), _safe(pair.b), pair.responses[:shown]))
     return tuple(tables)
 
 
-def _witnesses(title: str, found: Sequence[Witness]) -> Rows:
+def _witnesses(a: str, b: str, found: Sequence[Witness]) -> Rows:
     rows = tuple(
         (_safe(w.prompt), _safe(w.response), f"{w.a:+.2f}", f"{w.b:+.2f}", f"{100 * w.share:.1f} %") for w in found
     )
-    return Rows(title=title, header=("prompt", "response", "first", "second", "share"), rows=rows)
+    header = ("prompt", "response", f"by {a}", f"by {b}", "share of distance²")
+    return Rows(title=f"Where {a} and {b} differ most (standardised scores)", header=header, rows=rows)
 
 
 def _of_best_of_n(result: BestOfN, shown: int) -> tuple[Rows, ...]:

@@ -50,7 +50,8 @@ class Responses:
         length: (n,) lengths of the responses, for the length diagnostic.
         reference: (n,) weights of the responses, proportional to pi_ref(y|x) / q(y|x) for responses drawn from q; None
             if they were drawn from pi_ref itself.
-        weights: weights of the prompts: by prompt, or (n,) constant within each prompt; None for equal ones.
+        weights: weights of the prompts: by prompt, (P,) in the order in which prompts first appear, or (n,) constant
+            within each prompt; None for equal ones.
         features: (n, ...) tensor that heads (`nn.Module`) are called with, for instance shared embeddings.
         name: shown in reports.
 
@@ -300,13 +301,15 @@ def _listed(values: Any, name: str) -> list[Any]:
 
 
 def _prompt_weights(given: Any, codes: np.ndarray, ids: tuple[str, ...]) -> np.ndarray:
-    """(number of prompts,) weights, from a mapping by prompt or (n,) numbers that are constant within prompts."""
+    """(P,) weights, from a mapping by prompt, from (P,) numbers, or from (n,) that are constant within prompts."""
     if isinstance(given, Mapping):
         by_id = {identifier(key, "weights"): value for key, value in given.items()}
         missing = [x for x in ids if x not in by_id]
         if missing:
             raise InputError("weights", found=f"no weight for prompt {missing[0]!r}", expected="one for each prompt")
         weights = as_scores([by_id[x] for x in ids], len(ids), "weights")[0]
+    elif np.shape(given) == (len(ids),):  # never n as well: then no prompt would have two responses
+        weights = as_scores(given, len(ids), "weights")[0]
     else:
         rows = as_scores(given, len(codes), "weights")[0]
         first = np.unique(codes, return_index=True)[1]
