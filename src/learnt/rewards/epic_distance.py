@@ -6,14 +6,13 @@ with the canonical form of `learnt.rewards.epic`. In [0, 1]; 1 between R and -R.
 
 What it does not tell: EPIC keeps S'-redistribution, of which no policy can notice anything, so it is neither sound nor
 complete as a bound on regret. With a redistribution K that is large beside R, D_EPIC(R + K, -R + K) is near 0 for two
-rewards that order all policies in opposite ways, and D_EPIC(R, R + K) is near sqrt(1/2) or beyond for two that order
-them alike. `learnt.rewards.starc` has no such pairs. Shaping leaves the distance alone in processes without terminal
-states; where episodes end, potentials are 0 at the end, and the mean over states that the form subtracts no longer
-cancels them.
+rewards that order all policies in opposite ways, and D_EPIC(R, R + K) can be near 1 for two that order them alike.
+`learnt.rewards.starc` has no such pairs. Shaping leaves the distance alone in processes without terminal states; where
+episodes end, potentials are 0 at the end, and the mean over states that the form subtracts no longer cancels them.
 
-Source: Gleave et al., Quantifying Differences in Reward Functions, ICLR 2021, Definitions 4.1, 4.5. Its code estimates
-the three means from samples, or from a mesh; here they are sums. Terminal and unreachable states: as in
-`learnt.rewards.pearson`, and D_S is uniform over reachable states unless it is given.
+Source: Gleave et al., Quantifying Differences in Reward Functions, ICLR 2021. Its code estimates the three means from
+samples, or from a mesh; here they are sums. Terminal and unreachable states: as in `learnt.rewards.pearson`, and D_S is
+uniform over reachable states unless it is given.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ def epic_distance(
         InputError, ShapeError, NonFiniteError: on wrong shapes, distributions that are none, NaN or infinity.
         NotApplicable: rewards of which a sparse process kept the means, or a sparse process too large to unfold.
 
-    Source: Gleave et al. 2021, Definition 4.5.
+    Source: Gleave et al. 2021.
     """
     d_s = mdp.reachable / mdp.reachable.sum() if state_dist is None else state_dist
     form = Epic(state_dist=d_s, action_dist=action_dist)

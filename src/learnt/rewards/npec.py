@@ -14,9 +14,9 @@ not a shaping, changes what policies are worth, and is not fitted. NPEC is no me
 normalised value is, unless one of the two is trivial), and it keeps redistribution, so it is neither sound nor
 complete.
 
-Source: Gleave et al., ICLR 2021, Appendix on the Nearest Point in Equivalence Class distance. Their tabular code
-alternates between Phi and (lambda, shift) and is far from the minimum after its 100 sweeps; their deep version descends
-a gradient. If R2 is a shaping of zero, its normalised value is 0 by convention.
+Source: Gleave et al., ICLR 2021 (Nearest Point in Equivalence Class). Their tabular code alternates between Phi and
+(lambda, shift) and is far from the minimum after its 100 sweeps; their deep version descends a gradient. If R2 is a
+shaping of zero, its normalised value is 0 by convention.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     D(x, y) = sqrt((1 - rho) / 2),   rho = Pearson correlation of x(S, A, S') and y(S, A, S') for (S, A, S') ~ coverage
 
-It is the distance of EPIC (Gleave et al., ICLR 2021, Definition 4.5) and DARD: 0 iff y = a x + b with a > 0 where the
+It is the distance of EPIC (Gleave et al., ICLR 2021) and DARD: 0 iff y = a x + b with a > 0 where the
 coverage is positive, 1 iff a < 0. It is computed as half the distance of the two standardised arrays, which is the same
 number and keeps its digits near 0, where 1 - rho has lost them.
 
