@@ -282,8 +282,8 @@ def test_the_report_is_rows_of_safe_text():
     names = {"old\x1b[31m": S1, "new": S2, "flat": np.zeros(12)}
     found = response_distance(names, GROUPS, length=np.arange(12.0), n_boot=100)
     text = "\n".join(report_lines(found))
-    assert "0.6916" in text and "40.5 deg" in text and "\x1b" not in text
-    assert "note: flat gives all responses" in text and "cosine without length" in text
+    assert "0.6916" in text and "40.5°" in text and "\x1b" not in text
+    assert "note: flat gives all responses" in text and "no length" in text
     tables = report_rows(found)
     assert all(len(row) == len(t.header) for t in tables for row in t.rows)
     assert str(found) == text and len(report_tables(found)) == len(tables)

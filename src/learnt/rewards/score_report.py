@@ -63,7 +63,10 @@ def report_tables(*results: Result, shown: int = 5) -> list[Any]:
     made = []
     for table in (t for result in results for t in report_rows(result, shown=shown)):
         caption = Text("\n".join(table.notes)) if table.notes else None
-        out = Table(title=Text(table.title), caption=caption, box=box.SIMPLE, title_justify="left")
+        out = Table(
+            title=Text(table.title), caption=caption, box=box.SIMPLE, title_justify="left", caption_justify="left",
+            min_width=min(len(table.title), 78),
+        )  # fmt: skip
         for i, name in enumerate(table.header):
             out.add_column(Text(name), justify="left" if i == 0 else "right")
         for row in table.rows:
@@ -74,11 +77,11 @@ def report_tables(*results: Result, shown: int = 5) -> list[Any]:
 
 def _of_distances(result: ResponseDistances, shown: int) -> tuple[Rows, ...]:
     partial = any(pair.length_partial is not None for pair in result.pairs)
-    header = ("models", "distance", f"{100 * result.level:g} % interval", "cosine", "angle", "||c1 - c2||")
+    header = ("models", "distance", f"{100 * result.level:g} %", "cosine", "angle", "|c1 - c2|")
     rows = [
         (
             f"{_safe(p.a)}, {_safe(p.b)}", f"{p.distance.value:.4f}", _ends(p.distance), f"{p.cosine.value:.4f}",
-            f"{p.angle.value:.1f} deg", f"{p.unnormalised.value:.4g}",
+            f"{p.angle.value:.1f}°", f"{p.unnormalised.value:.4g}",
             *((_number(p.length_partial),) if partial else ()),
         )
         for p in result.pairs
@@ -89,7 +92,7 @@ def _of_distances(result: ResponseDistances, shown: int) -> tuple[Rows, ...]:
     tables = [
         Rows(
             title=title,
-            header=(*header, *(("cosine without length",) if partial else ())),
+            header=(*header, *(("no length",) if partial else ())),
             rows=tuple(rows),
             notes=notes,
         )
@@ -121,8 +124,8 @@ def _witnesses(a: str, b: str, found: Sequence[Witness]) -> Rows:
 def _of_best_of_n(result: BestOfN, shown: int) -> tuple[Rows, ...]:
     true, proxy = _safe(result.true), _safe(result.proxy)
     header = (
-        "N", f"by {true}", f"by {proxy}", "regret", f"{100 * result.regret[0].level:g} % interval",
-        "in sigma", "at most", "prompts",
+        "N", f"by {true}", f"by {proxy}", "regret", f"{100 * result.regret[0].level:g} %",
+        "sigma", "at most", "prompts",
     )  # fmt: skip
     rows = tuple(
         (
@@ -149,7 +152,7 @@ def _of_best_of_n(result: BestOfN, shown: int) -> tuple[Rows, ...]:
 
 
 def _ends(e: Estimate) -> str:
-    return f"[{e.low:.4g}, {e.high:.4g}]" if e.defined else ""
+    return f"[{e.low:.3g}, {e.high:.3g}]" if e.defined else ""
 
 
 def _number(e: Estimate | None, form: str = ".3f") -> str:
