@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from learnt.core.errors import InputError, NotApplicable, ShapeError
 from learnt.rewards.canonical import canonical
-from learnt.rewards.gridworld import MOVES, cell_rewards, grid_world, hand_picked_rewards, hand_picked_world
+from learnt.rewards.gridworld import MOVES, cell_rewards, draw_grid, grid_world, hand_picked_rewards, hand_picked_world
 from learnt.rewards.mdp import TabularMDP
 from learnt.rewards.regret import worst_case_regret
 from learnt.rewards.starc import starc_distance
@@ -184,3 +184,23 @@ def test_bad_rewards_are_named():
         cell_rewards(np.zeros(4), TabularMDP.random(4, 2))
     with pytest.raises(InputError, match="3 x 3"):
         hand_picked_rewards(world)
+
+
+def test_a_picture_of_a_grid_shows_walls_ends_values_and_arrows():
+    world = grid_world(2, 3, walls=[(0, 1)], terminal=[(0, 2)], start=(0, 0))
+    figure = draw_grid(world, np.arange(6.0), np.zeros(6, dtype=int), title="$\\frac{", unit="$x")
+    figure.canvas.draw()
+    ax = figure.axes[0]
+    texts = [text.get_text() for text in ax.texts]
+    assert texts.count("end") == 1 and texts.count("start") == 1
+    assert len([text for text in ax.texts if getattr(text, "arrow_patch", None) is not None]) == 4
+    assert ax.get_title(loc="left") == "$\\frac{"
+    assert len([patch for patch in ax.patches if patch.get_hatch()]) == 1
+    assert len(draw_grid(world).axes) == 1
+
+
+def test_pictures_of_what_is_no_grid_are_refused():
+    with pytest.raises(NotApplicable, match="grid"):
+        draw_grid(TabularMDP.random(4, 2))
+    with pytest.raises(ShapeError, match="values"):
+        draw_grid(grid_world(2, 3), np.zeros(5))

@@ -243,4 +243,5 @@ def _arrows(ax: Axes, column: int, row: int, chances: np.ndarray, actions: Seque
 def _title(ax: Axes, text: str, width: int = 60) -> None:
     from textwrap import wrap
 
-    ax.set_title("\n".join(wrap(shown(text, 200), width)), parse_math=False, loc="left", fontsize="medium")
+    lines = [part for line in text.split("\n") for part in wrap(shown(line, 200), width)]
+    ax.set_title("\n".join(lines), parse_math=False, loc="left", fontsize="medium")

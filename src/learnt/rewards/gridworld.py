@@ -120,6 +120,30 @@ def cell_rewards(values: Any, world: TabularMDP, *, paid: Literal["leaving", "en
     return np.where(alive[:, None, None], full, 0.0)
 
 
+def draw_grid(world: TabularMDP, values: Any = None, policy: Any = None, *, title: str = "", unit: str = "") -> Any:
+    """A new matplotlib figure of a grid world: colours for values, arrows for a policy, walls hatched.
+
+    Args:
+        world: a grid world.
+        values: (rows, columns) or (S,) numbers to colour the cells by; None for none.
+        policy: (S, A) or (S,); an arrow's length grows with the probability of its action, a ring stays; None for none.
+        title: above the grid; unit: beside the colours.
+
+    Raises:
+        NotApplicable: a process that is no grid. InputError, ShapeError, NonFiniteError: on other values or policies.
+    """
+    from learnt.rewards._drawings import Panel, grids
+
+    shape = _grid_of(world)
+    if values is not None:
+        values = finite(values, "values")
+        if values.shape not in (shape, (world.n_states,)):
+            raise ShapeError("values", found=f"shape {values.shape}", expected=f"{shape}, one number a cell")
+        values = values.ravel()
+    moves = None if policy is None else world.as_policy(policy)
+    return grids(world, [Panel(title, values, moves, unit)])
+
+
 def hand_picked_world(*, slip: float = 0.0, discount: float = 0.99) -> TabularMDP:
     """The 3 x 3 world of `hand_picked_rewards`, started at the top left."""
     return grid_world(3, 3, slip=slip, discount=discount, start=(0, 0))

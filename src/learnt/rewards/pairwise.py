@@ -46,7 +46,7 @@ class RewardMap(NamedTuple):
     stress: float
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class RewardMatrix:
     """Distances between all pairs of K rewards.
 
@@ -95,8 +95,8 @@ class RewardMatrix:
         from learnt.rewards._drawings import shown
 
         kept = range(min(len(self), LISTED))
-        names = [shown(name, 18) for name in self.names]
-        wide = max(len(names[i]) for i in kept)
+        names = [f"({i + 1}) {shown(self.names[i], 20)}" for i in kept]
+        wide = max(map(len, names))
         lines = [f"Distances between {len(self)} rewards in {shown(self.mdp, 60)} ({self.spec}):"]
         lines += [" " * wide + "".join(f"{f'({i + 1})':>8}" for i in kept)]
         lines += [f"{names[i]:{wide}}" + "".join(f"{self.distances[i, j]:8.4f}" for j in kept) for i in kept]

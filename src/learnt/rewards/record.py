@@ -55,7 +55,7 @@ class Place(NamedTuple):
     share: float
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class RewardComparison:
     """Two rewards of one process, compared; A is the one that is meant.
 
@@ -102,8 +102,8 @@ class RewardComparison:
     share: np.ndarray
     largest: tuple[Place, ...]
     warnings: tuple[str, ...]
-    process: TabularMDP = field(repr=False)
-    provenance: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    process: TabularMDP
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def spec(self) -> str:
@@ -179,6 +179,9 @@ class RewardComparison:
     def __str__(self) -> str:
         return self.summary()
 
+    def __repr__(self) -> str:
+        return f"RewardComparison({self.names[0]!r}, {self.names[1]!r}, distance {self.distance:.6g}, {self.spec})"
+
     def plot(self) -> Any:
         """A new matplotlib figure: in a grid world, where they differ and the two witnesses; elsewhere, bars."""
         a, b = self.names
@@ -192,7 +195,7 @@ class RewardComparison:
             for k, who in enumerate((found.better_by_truth, found.better_by_proxy), start=1):
                 visits = who.occupancy.sum(1)
                 moves = np.where(visits[:, None] > VISITED, who.policy, 0.0)
-                told = f"policy {k}: {shown(a)} {who.true_return:.4g}, {shown(b)} {who.proxy_return:.4g}"
+                told = f"policy {k}\n{shown(a)}: {who.true_return:.4g}\n{shown(b)}: {who.proxy_return:.4g}"
                 panels.append(Panel(told, visits * (1.0 - self.discount), moves, "share of the time"))
         return grids(self.process, panels)
 
