@@ -18,7 +18,9 @@ import cyclopts
 from learnt.cli.ask import compare, measures
 from learnt.cli.convert import convert
 from learnt.cli.demo import demo
+from learnt.cli.rewards import app as rewards_app
 from learnt.cli.show import show
+from learnt.cli.study import app as study_app
 from learnt.cli.train import app as train_app
 from learnt.core.version import VERSION
 
@@ -54,7 +56,8 @@ app = cyclopts.App(
 )
 for command in (demo, compare, show, measures, convert):
     app.command(command)
-app.command(train_app)
+for room in (train_app, rewards_app, study_app):
+    app.command(room)
 app.register_install_completion_command(name="--install-completion", add_to_startup=False)
 
 

@@ -56,7 +56,7 @@ def picture(details: Mapping[str, Mapping[str, Any]], labels: tuple[str, str]) -
         labels: what the two policies are called.
     """
     found, control = details.get("b"), details.get("control", {})
-    if not found or not (found["witness"] or "time_a" in found):
+    if not found or not (len(found["witness"]) or "time_a" in found):  # merged over replicas, an empty list is an array
         return None
     if "time_a" not in found:
         where = [f"{state}, {action}" for state, action, *_ in found["witness"]]
