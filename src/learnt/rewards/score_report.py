@@ -68,7 +68,9 @@ def report_tables(*results: Result, shown: int = 5) -> list[Any]:
             min_width=min(len(table.title), 78),
         )  # fmt: skip
         for i, name in enumerate(table.header):
-            out.add_column(Text(name), justify="left" if i == 0 else "right")
+            out.add_column(
+                Text(name), justify="left" if i == 0 else "right", no_wrap="[" in "".join(r[i] for r in table.rows)
+            )
         for row in table.rows:
             out.add_row(*map(Text, row))
         made.append(out)
