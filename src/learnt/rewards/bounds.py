@@ -44,6 +44,7 @@ POWERS = {"l1": 1.0, "l2": 2.0, "linf": np.inf, "weighted_l1": 1.0, "weighted_l2
 POWERS |= {"weighted_linf": np.inf, "essential_linf": np.inf}
 PROGRAMS = 200  # linear programs that "auto" is ready to solve
 CORNERS = 512  # corners of the set of forms that are enumerated
+FILL = 20_000_000  # entries of a power of the transition matrix
 INVERTED = 2000  # states up to which the diagonal of M comes from the inverse
 
 
@@ -142,9 +143,30 @@ def _hitting(part: Live, pi: np.ndarray) -> np.ndarray:
     if part.n_states <= INVERTED:
         returned = np.linalg.inv(steps.toarray() if part.is_sparse else steps).diagonal()
         return np.clip(visits / returned, 0.0, 1.0)
-    stays = 1.0 - steps.diagonal()  # gamma P(s, s); otherwise coming back takes at least two steps
-    back = stays + part.discount * np.maximum(part.discount - stays, 0.0)
-    return np.clip(visits * (1.0 - back), 0.0, 1.0)
+    return np.clip(visits / _most_returns(steps, part.discount), 0.0, 1.0)
+
+
+def _most_returns(steps: Any, discount: float) -> np.ndarray:
+    """(n,) upper bounds of the diagonal of M = sum_t D^t, for I - D = `steps` with D = gamma P_pi.
+
+    Coming back takes one step or at least two; and for t >= k, (D^t)(s, s) <= gamma^(t - k) max_z (D^k)(z, s).
+    """
+    from scipy import sparse
+
+    step: Any = (sparse.eye_array(steps.shape[0]) - sparse.csr_array(steps)).tocsr()
+    stays: np.ndarray = step.diagonal()
+    with np.errstate(divide="ignore"):
+        found = 1.0 / (1.0 - stays - discount * np.maximum(discount - stays, 0.0))
+    if discount < 1.0:
+        begun, power = np.ones(len(stays)), step
+        for k in (1, 2):  # powers D^k and then D^2k: terms below k are known, those from k on are bounded
+            found = np.minimum(found, begun + power.max(axis=0).toarray().ravel() / (1.0 - discount))
+            begun = begun + power.diagonal() + (step.multiply(power.T).sum(1) if k == 2 else 0.0)
+            if power.nnz**2 > FILL * len(stays):
+                return found
+            power = power @ power
+        found = np.minimum(found, begun + power.max(axis=0).toarray().ravel() / (1.0 - discount))
+    return found
 
 
 def _smallest_ranges(part: Live, pi: np.ndarray) -> np.ndarray:
@@ -157,6 +179,7 @@ def _smallest_ranges(part: Live, pi: np.ndarray) -> np.ndarray:
 
     n, a = part.n_states, part.n_actions
     step = flow(part).T
+    one: Any
     one, none = sparse.eye_array(n * a), sparse.csr_array((n * a, n))
     rows = sparse.csr_array((pi.ravel(), (np.repeat(np.arange(n), a), np.arange(n * a))), shape=(n, n * a))
     program: dict[str, Any] = {
