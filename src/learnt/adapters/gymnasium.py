@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -272,32 +273,50 @@ def _layers(env: Any) -> list[Any]:
 
 
 def _attributes(env: Any) -> Callable[[], Any]:
-    """Puts back the plain attributes of every layer, and the physics state if the simulator is MuJoCo."""
-    kept = [(layer, {k: deepcopy(v) for k, v in vars(layer).items() if _is_plain(v)}) for layer in _layers(env)]
+    """Puts back the attributes of every layer, and the physics state if the simulator is MuJoCo.
+
+    Raises TypeError if there is anything whose state could escape: then the environment must not be stepped at all.
+    """
+    layers, kept = _layers(env), []
+    for layer in layers:
+        fixed, copied = {}, {}
+        for name, value in vars(layer).items():
+            if _is_inert(value, name, layer) or any(value is other for other in layers):
+                fixed[name] = value
+            elif _is_plain(value):
+                copied[name] = deepcopy(value)
+            else:
+                raise TypeError(f"{type(layer).__name__}.{name} is a {type(value).__name__}")
+        kept.append((layer, fixed, copied))
     physics = _mujoco(env.unwrapped)
 
     def back() -> Any:
-        for layer, values in kept:
-            for gone in [k for k, v in vars(layer).items() if _is_plain(v) and k not in values]:
-                delattr(layer, gone)
-            vars(layer).update({k: deepcopy(v) for k, v in values.items()})
+        for layer, fixed, copied in kept:
+            vars(layer).clear()
+            vars(layer).update(fixed)
+            vars(layer).update(deepcopy(copied))
         physics()
         return env
 
     return back
 
 
-def _is_plain(value: Any) -> bool:
-    """Numbers, text, arrays, and flat collections of them; tables of transitions are constant and need no copies."""
-    if isinstance(value, list | tuple | set):
-        return all(_is_scalar(v) for v in value)
+def _is_plain(value: Any, room: int = 1000) -> bool:
+    """Numbers, text, arrays, and collections of at most `room` of them: cheap to copy whole."""
+    if isinstance(value, list | tuple | set | frozenset):
+        return len(value) <= room and all(_is_plain(v, room // max(1, len(value))) for v in value)
     if isinstance(value, dict):
-        return len(value) <= 100 and all(_is_scalar(v) for v in value.values())
-    return _is_scalar(value)
-
-
-def _is_scalar(value: Any) -> bool:
+        return len(value) <= room and all(_is_plain(v, room // max(1, len(value))) for v in value.values())
     return value is None or isinstance(value, bool | int | float | str | np.ndarray | np.generic)
+
+
+def _is_inert(value: Any, name: str, layer: Any) -> bool:
+    """What a step does not change: spaces, specifications, renderers, generators, functions, the table of toy text."""
+    if isinstance(value, type | FunctionType | BuiltinFunctionType | MethodType | ModuleType):
+        return True
+    if name in ("P", "metadata") and type(layer).__module__.startswith("gymnasium."):
+        return True
+    return type(value).__module__.partition(".")[0] in ("gymnasium", "mujoco") or isinstance(value, np.random.Generator)
 
 
 def _mujoco(env: Any) -> Callable[[], None]:

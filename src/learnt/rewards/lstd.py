@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Any, final
 
 import numpy as np
 from jaxtyping import Float
@@ -30,7 +30,7 @@ from learnt.rewards.features import FeatureMap, Fourier, Polynomial
 
 CHUNK = 16 * 2**20  # bytes of features at a time
 KEEP = 512 * 2**20  # bytes of features kept between passes
-NORMAL = 1e8  # largest condition number for which normal equations are used
+NORMAL = 1e8  # largest condition number for which the equations are solved as they are
 POOR = 1e10  # condition number worth a warning
 
 
@@ -112,7 +112,7 @@ class Fitted:
         influence: maps directions h (p, M) to z (p, M) with h' dw = z' (sum_i v_i phi_i eps_i) for errors eps_i.
         condition: of the scaled equations, after collinear features were dropped.
         rank: number of features that count.
-        form: how the equations were formed.
+        form: how the equations were formed, "normal" or "qr".
         notes: what a reader must know.
     """
 
@@ -120,7 +120,7 @@ class Fitted:
     influence: Callable[[np.ndarray], np.ndarray]
     condition: float
     rank: int
-    form: Literal["normal", "qr"]
+    form: str
     notes: tuple[str, ...]
 
 
@@ -188,8 +188,8 @@ def _fit_rows(design: Design, rows: Rows, rewards: np.ndarray, cut: float) -> Fi
         b += left.T @ r
         size += np.square(left).sum(0)
     scale = _scale(size)
-    solver = _solver(scale[:, None] * a * scale, cut)
-    if solver.condition > NORMAL:
+    solver = _solver(scale[:, None] * a * scale, 1 / NORMAL)
+    if solver.rank < p:
         return _fit_qr(design, rows, m, scale, cut)
     w = scale[:, None] * solver(scale[:, None] * b)
     rest = np.zeros((p, m))
@@ -225,21 +225,42 @@ def _fit_qr(design: Design, rows: Rows, m: int, scale: np.ndarray, cut: float) -
 
 
 def _fit_pairs(design: Design, rewards: np.ndarray, weight: np.ndarray, cut: float) -> Fitted:
-    """The minimal form with K >= 2 successors."""
-    p, m = design.width, len(rewards)
-    a, b, size = np.zeros((p, p)), np.zeros((p, m)), np.zeros(p)
+    """The minimal form with K >= 2 successors; ill-conditioned features are first made orthonormal on these samples."""
+    size = sum((weight[part] @ np.square(y).mean(1) for part, _, y in design), np.zeros(design.width))
+    change, form = np.diag(_scale(size)), "normal"
+    a, b = _pairs(design, rewards, weight, change)
+    solver = _solver(a, 1 / NORMAL)
+    if solver.rank < design.width:
+        change, form = _orthonormal(design, weight, change, cut), "qr"
+        a, b = _pairs(design, rewards, weight, change)
+        solver = _solver(a, cut)
+    w = change @ solver(b)
+    w += change @ solver(_pairs(design, rewards, weight, change, w)[1])
+    return Fitted(w, np.zeros_like, solver.condition, solver.rank, form, _check(solver, design))
+
+
+def _pairs(
+    design: Design, rewards: np.ndarray, weight: np.ndarray, change: np.ndarray, w: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Left and right side of the equations, for features y @ change and what weights w leave of the rewards."""
+    a, b = np.zeros((change.shape[1],) * 2), np.zeros((change.shape[1], len(rewards)))
     for part, _, y in design:
-        a += unbiased(y, y, weight[part])
-        b += unbiased(y, np.moveaxis(rewards[:, part], 0, 2), weight[part])
-        size += weight[part] @ np.square(y).mean(1)
-    scale = _scale(size)
-    solver = _solver(scale[:, None] * a * scale, cut)
-    w = scale[:, None] * solver(scale[:, None] * b)
-    rest = np.zeros((p, m))
+        x, r = y @ change, np.moveaxis(rewards[:, part], 0, 2)
+        a += unbiased(x, x, weight[part])
+        b += unbiased(x, r if w is None else r - y @ w, weight[part])
+    return a, b
+
+
+def _orthonormal(design: Design, weight: np.ndarray, change: np.ndarray, cut: float) -> np.ndarray:
+    """(p, rank): combinations of features whose y @ change are orthonormal on the samples."""
+    triangle = np.zeros((0, design.width))
     for part, _, y in design:
-        rest += unbiased(y, np.moveaxis(rewards[:, part], 0, 2) - y @ w, weight[part])
-    w += scale[:, None] * solver(scale[:, None] * rest)
-    return Fitted(w, np.zeros_like, solver.condition, solver.rank, "normal", _check(solver, design))
+        root = np.sqrt(weight[part])[:, None, None]
+        here = (root * y).reshape(-1, design.width) @ change
+        triangle = np.asarray(np.linalg.qr(np.concatenate([triangle, here]), "r"))
+    _, size, right = np.linalg.svd(triangle, full_matrices=False)
+    kept = size > cut * size[0]
+    return change @ (right[kept].T / size[kept])
 
 
 @dataclass(frozen=True, eq=False)
