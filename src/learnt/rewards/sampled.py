@@ -98,8 +98,8 @@ def estimate_distance(
     notes = [*_one_successor(batch, chance), *made.notes]
     for name in (name for name, u in zip(names, uncertain) if u):
         notes.append(
-            f"the norm of {name!r} cannot be told from 0 with these samples: nothing but shaping and noise may be in it. "
-            "More points or episodes, more successors, or fewer features would tell."
+            f"the norm of {name!r} cannot be told from 0 with these samples: nothing but shaping and noise may be in "
+            "it. More points or episodes, more successors, or fewer features would tell."
         )
     for note in notes:
         warnings.warn(note, RuntimeWarning, stacklevel=2)
