@@ -145,6 +145,14 @@ def test_minimal_potential_is_the_least_squares_solution():
     np.testing.assert_allclose(canonical(r, mdp, MinimalPotential(weight=weight)), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("gap", [1e-3, 1e-5, 1e-7, 1e-9])
+def test_minimal_potential_of_a_constant_is_nothing_at_discounts_near_one(gap):
+    mdp = TabularMDP(toy3().transitions, toy3().initial, 1 - gap)
+    assert np.abs(canonical(np.ones((3, 2, 3)), mdp, "minimal_potential")).max() < 1e-9
+    potential = potential_shaping(np.zeros((3, 2, 3)), np.array([1.0, -2.0, 0.5]), mdp)
+    assert np.abs(canonical(potential, mdp, "minimal_potential")).max() < 1e-9
+
+
 def test_a_form_says_of_itself_whether_it_is_one_of_starc():
     assert [f.name for f in FORMS if f.is_starc] == ["val", "minimal", "minimal_l2"] == list(VALID)
     assert named("epic").is_starc is False and named(Val()).is_starc is True

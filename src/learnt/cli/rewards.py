@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from learnt.cli.worlds import distinct_names, metric_of, reward_of, world_of
+
 if TYPE_CHECKING:
     from learnt.rewards.mdp import TabularMDP
 
 app = App(name="rewards", help="How far apart are reward functions, and what can go wrong if one is optimised?")
-
-_SHORT = {"1": "l1", "2": "l2", "inf": "linf", "w1": "weighted_l1", "w2": "weighted_l2", "winf": "weighted_linf",
-          "range": "return_range"}  # fmt: skip
 
 
 @app.command
@@ -78,9 +77,9 @@ def compare(
 
         raise InputError("--max-regret", found="a limit, and --skip-regret", expected="one of the two")
     _check_outputs((json, html), overwrite)
-    mdp, inside = _world(world, discount)
-    first, second, *others = (_reward(spec, mdp, inside, world) for spec in (a, b, *control))
-    form, normalisation, measure = _metric(metric, policy)
+    mdp, inside = world_of(world, discount)
+    first, second, *others = (reward_of(spec, mdp, inside, world) for spec in (a, b, *control))
+    form, normalisation, measure = metric_of(metric, policy)
     found = compare_rewards(
         first, second, mdp, names=_names(a, b), canonicalisation=form, normalisation=normalisation, metric=measure,
         regret=not skip_regret,
@@ -147,14 +146,14 @@ def pairwise(
     from learnt.rewards.pairwise import pairwise_rewards
 
     _check_outputs((json, picture), overwrite)
-    mdp, inside = _world(world, discount)
+    mdp, inside = world_of(world, discount)
     chosen = rewards or tuple(inside)
     if len(chosen) < 2:
         raise InputError("rewards", found=f"{len(chosen)}", expected="at least two")
-    names = _distinct(chosen)
-    form, normalisation, measure = _metric(metric, policy)
+    names = distinct_names(chosen)
+    form, normalisation, measure = metric_of(metric, policy)
     found = pairwise_rewards(
-        {name: _reward(spec, mdp, inside, world) for name, spec in zip(names, chosen, strict=True)},
+        {name: reward_of(spec, mdp, inside, world) for name, spec in zip(names, chosen, strict=True)},
         mdp, canonicalisation=form, normalisation=normalisation, metric=measure,
     )  # fmt: skip
     if json is not None and str(json) == "-":
@@ -278,68 +277,6 @@ def score(
 # -- what the words on the command line mean -----------------------------------------------------------------
 
 
-def _world(spec: str, discount: float | None) -> tuple[TabularMDP, dict[str, Any]]:
-    from learnt.core.errors import InputError
-    from learnt.rewards.files import load_mdp
-
-    if spec.startswith("gym:"):
-        if discount is None:
-            raise InputError("--discount", found="none", expected="a number above 0 and below 1 for gym:ID")
-        from learnt.adapters.tabular import tabular
-
-        return tabular(spec.removeprefix("gym:"), discount=discount)
-    if discount is not None:
-        raise InputError("--discount", found=f"{discount} for a file", expected="none: the file has its own")
-    if not spec.endswith(".npz"):
-        raise InputError("world", found=repr(spec), expected="a file .npz or gym:ID")
-    return load_mdp(Path(spec))
-
-
-def _reward(spec: str, mdp: TabularMDP, inside: dict[str, Any], world: str) -> Any:
-    from difflib import get_close_matches
-
-    from learnt.core.errors import InputError
-    from learnt.io.arrays import read_npy, read_npz
-
-    if spec in inside:
-        return inside[spec]
-    file, _, name = spec.rpartition(":")
-    archive, _, key = spec.rpartition("#")
-    if spec.endswith(".npy"):
-        return read_npy(Path(spec))
-    if archive.endswith(".npz"):
-        arrays = read_npz(Path(archive))
-        if key not in arrays:
-            raise InputError(spec, found=f"arrays {', '.join(sorted(arrays))}", expected=f"one named {key!r}")
-        return arrays[key]
-    if file.endswith(".py") and name:
-        from learnt.adapters.python_file import make
-
-        return make(Path(file), name)
-    near = get_close_matches(spec, inside, n=3, cutoff=0.3) or list(inside)[:5]
-    raise InputError(
-        "reward", found=repr(spec), expected=f"a reward in {world}, a file .npy, FILE.npz#NAME or FILE.py:factory",
-        remedy=f"Rewards there: {', '.join(near)}." if near else "",
-    )  # fmt: skip
-
-
-def _metric(text: str, policy: Path | None) -> tuple[Any, Any, Any]:
-    from learnt.core.errors import InputError
-    from learnt.io.arrays import read_npy
-    from learnt.rewards.canonical import with_options
-    from learnt.rewards.norms import NORMS
-
-    parts = text.split("-")
-    if not 1 <= len(parts) <= 3:
-        raise InputError("--metric", found=repr(text), expected="CANONICALISATION-NORMALISATION-METRIC, as val-l2-l2")
-    norms = [_SHORT.get(p, p) for p in parts[1:]] or ["weighted_l2"]
-    for given, norm in zip(parts[1:], norms):
-        if norm not in (*NORMS, "none" if given is parts[1] else "angle"):
-            raise InputError("--metric", found=repr(given), expected=f"one of {', '.join((*NORMS, *_SHORT))}")
-    form = with_options(parts[0], policy=None if policy is None else read_npy(policy))
-    return form, norms[0], norms[1] if len(norms) > 1 else None
-
-
 def _report(
     a: Any, b: Any, controls: list[Any], mdp: TabularMDP, form: Any, norm: Any, names: tuple[str, ...], *, regret: bool
 ) -> Any:
@@ -355,13 +292,8 @@ def _report(
 
 
 def _names(a: str, b: str) -> tuple[str, str]:
-    first, second = _distinct((a, b))
+    first, second = distinct_names((a, b))
     return first, second
-
-
-def _distinct(specs: tuple[str, ...]) -> list[str]:
-    short = [Path(spec.rpartition("#")[2]).name.removesuffix(".npy") for spec in specs]
-    return [s if short.count(s) == 1 else f"{s} ({i})" for i, s in enumerate(short, start=1)]
 
 
 def _check_outputs(paths: tuple[Path | None, ...], overwrite: bool) -> None:

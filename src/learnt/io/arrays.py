@@ -13,12 +13,15 @@ import tokenize
 import warnings
 import zipfile
 import zlib
+from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from learnt.core.errors import UntrustedFileError
+from learnt.core.errors import InputError, UntrustedFileError
+from learnt.io.atomic import write_bytes
 from learnt.io.reading import CHUNK, allowance, open_regular, printable
 
 MAX_ENTRIES = 10_000
@@ -77,6 +80,20 @@ def read_npz(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> d
                     name = entry.filename.removesuffix(".npy")
                     out[name] = _read_array(stream, entry.file_size, where, name)
     return out
+
+
+def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> Path:
+    """Write plain arrays to a compressed `.npz` file, atomically; returns the path.
+
+    Raises:
+        InputError: an array of objects. StorageError: the file cannot be written.
+    """
+    for name, array in arrays.items():
+        if array.dtype.hasobject:
+            raise InputError(name, found="an array of objects", expected="numbers, booleans or text")
+    buffer = BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return write_bytes(path, buffer.getvalue())
 
 
 def _directory(file: IO[bytes], size: int, path: Path) -> list[zipfile.ZipInfo]:

@@ -9,7 +9,6 @@ Any other array of the file is a reward by its name, (S, A, S), (S, A) or (S,).
 from __future__ import annotations
 
 import os
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ def save_mdp(mdp: TabularMDP, path: str | os.PathLike[str], *, rewards: dict[str
         InputError: a reward named like a part of the process, or one that the process does not accept.
         StorageError: the file cannot be written.
     """
-    from learnt.io.atomic import write_bytes
+    from learnt.io.arrays import write_npz
 
     arrays: dict[str, np.ndarray] = {"initial": mdp.initial, "discount": np.array(mdp.discount)}
     if mdp.is_sparse:
@@ -51,9 +50,7 @@ def save_mdp(mdp: TabularMDP, path: str | os.PathLike[str], *, rewards: dict[str
         arrays[name] = mdp.subject(reward, name=name).reward
         if arrays[name].shape[-1] == 1:
             arrays[name] = arrays[name][..., 0]
-    buffer = BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return write_bytes(path, buffer.getvalue())
+    return write_npz(path, arrays)
 
 
 def load_mdp(path: str | os.PathLike[str]) -> tuple[TabularMDP, dict[str, np.ndarray]]:

@@ -37,12 +37,18 @@ def minimal_potential(
     free = ~mdp.terminal  # impossible transitions have weight too, also those into states that are never reached
     full = np.broadcast_to(reward, (*reward.shape[:-3], *shape))
     phi = np.zeros(full.shape[:-2])
-    if free.any():
-        weighted = np.where(mdp.reachable[:, None, None], w, 0.0) * full
-        right = weighted.sum((-1, -2)) - mdp.discount * weighted.sum((-3, -2))
-        inverse = mdp.cached(("minimal potential", w.tobytes()), lambda: _inverse(w, mdp, free))
-        phi[..., free] = right[..., free] @ inverse
-    return shaped_apart(full, phi, mdp)
+    if not free.any():
+        return shaped_apart(full, phi, mdp)
+    weighted = np.where(mdp.reachable[:, None, None], w, 0.0) * full
+    right = (weighted.sum((-1, -2)) - mdp.discount * weighted.sum((-3, -2)))[..., free]
+    inverse = mdp.cached(("minimal potential", w.tobytes()), lambda: _inverse(w, mdp, free))
+    if mdp.terminal.any():
+        phi[..., free] = right @ inverse
+        return shaped_apart(full, phi, mdp)
+    right[..., -1] = -weighted.sum((-1, -2, -3))
+    found = right @ inverse
+    phi[..., :-1] = found[..., :-1]
+    return shaped_apart(full, phi, mdp) + found[..., -1][..., None, None, None]
 
 
 @final
@@ -61,11 +67,18 @@ class MinimalPotential:
 
 
 def _inverse(w: np.ndarray, mdp: TabularMDP, free: np.ndarray) -> np.ndarray:
-    """Inverse of the normal matrix on the free states; pseudo-inverse where weights of 0 leave it singular."""
+    """Inverse of the normal matrix on the free states; pseudo-inverse where weights of 0 leave it singular.
+
+    A constant potential changes every entry by the same small number, 1 - gamma. Where there is no terminal state to
+    anchor it, the last potential is therefore replaced by a shift of all entries: digits then survive discounts near 1.
+    """
     w = np.where(mdp.terminal[:, None, None] | ~mdp.reachable[:, None, None], 0.0, w)  # nothing is paid there
-    flow = mdp.discount * w.sum(1)
-    matrix = np.diag(mdp.discount**2 * w.sum((0, 1)) + w.sum((1, 2))) - flow - flow.T
-    return np.linalg.pinv(matrix[np.ix_(free, free)], rcond=1e-13, hermitian=True)
+    flow, into, out = mdp.discount * w.sum(1), w.sum((0, 1)), w.sum((1, 2))
+    matrix = np.diag(mdp.discount**2 * into + out) - flow - flow.T
+    if not mdp.terminal.any():
+        matrix[-1, :-1] = matrix[:-1, -1] = (mdp.discount * into - out)[:-1]
+        matrix[-1, -1] = w.sum()
+    return np.linalg.pinv(matrix[np.ix_(free, free)], rcond=1e-14, hermitian=True)
 
 
 def _weights(weight: Weight, mdp: TabularMDP) -> np.ndarray:

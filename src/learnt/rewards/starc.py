@@ -98,7 +98,10 @@ def starc_distance(
             )
         if not (first.any() and second.any()):
             return 0.0 if first.any() == second.any() else float(np.pi / 2)
-        return float(2 * np.arcsin(np.clip(norm_of(first - second, mdp, normalisation) / 2, 0.0, 1.0)))
+        apart, together = (norm_of(x, mdp, normalisation) for x in (first - second, first + second))
+        return float(
+            2 * np.arctan2(apart, together)
+        )  # keeps its digits at both ends, where arccos and arcsin lose them
     if metric is None:
         if normalisation == "none":
             raise InputError("metric", found="none, without a normalisation", expected="a norm")
