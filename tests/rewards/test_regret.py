@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from learnt.core.errors import InputError, NonFiniteError, NotApplicable, ShapeError
 from learnt.rewards import _live, regret
 from learnt.rewards.mdp import TabularMDP
+from learnt.rewards.random_mdp import random_mdp, random_reward
 from learnt.rewards.regret import regret_matrix, worst_case_regret
 from learnt.rewards.shaping import potential_shaping, redistribution
 from learnt.rewards.starc import starc_distance
@@ -232,6 +233,18 @@ def test_without_discounting_returns_are_counted_to_the_end():
     )
 
 
+def test_transitions_that_nearly_never_happen_and_rewards_on_them_are_certified():
+    """The authors' generator: probabilities of 1e-10, and sparse rewards under large potentials."""
+    rng = np.random.RandomState(7)
+    mdp = random_mdp(16, 3, discount=0.95, legacy_rng=rng)
+    for _ in range(8):
+        true, proxy = random_reward(mdp, rng), random_reward(mdp, rng)
+        dual, program = (worst_case_regret(true, proxy, mdp, solver=solver) for solver in SOLVERS)
+        assert 0.0 <= dual.normalised <= 1.0
+        assert dual.gap <= 1e-9 * dual.true_range
+        assert dual.normalised == pytest.approx(program.normalised, abs=1e-9)
+
+
 def test_a_discount_near_one_is_still_certified():
     mdp = TabularMDP.random(8, 3, seed=2, discount=0.9999)
     found = worst_case_regret(*mixed(mdp, 2), mdp)
@@ -333,6 +346,12 @@ def test_bad_input_is_an_error():
         worst_case_regret(R1, R2[:2], toy3())
     with pytest.raises(NonFiniteError, match="true"):
         worst_case_regret(R1 * np.nan, R2, toy3())
+
+
+def test_its_text_says_what_is_lost_and_how_sure_that_is():
+    assert "0.500106 of the range" in str(worst_case_regret(R1, R2, toy3()))
+    assert "the same for all policies" in str(worst_case_regret(R1, 0 * R1, toy3()))
+    assert str(worst_case_regret(0 * R1, R1, toy3())).startswith("worst-case regret 0:")
 
 
 def test_rewards_are_taken_in_every_form_a_process_takes():

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from learnt.rewards._aim import Pair
 
 # HiGHS accepts nothing tighter; values lie in [0, 1] here
+SCALE = 1000.0  # of the rows, because HiGHS drops coefficients below 1e-9 and probabilities can be that small
 OPTIONS = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 
 
@@ -39,14 +40,14 @@ def solve_program(both: Pair) -> tuple[np.ndarray, float]:
     from scipy.optimize import linprog
 
     part = both.part
-    equal = flow(part)
+    equal = SCALE * flow(part)
     r1, r2 = both.rewards[..., 0].ravel(), both.rewards[..., 1].ravel()
     found = linprog(
         np.concatenate([-r1, r1]),
         A_ub=sparse.csr_array(np.concatenate([r2, -r2])[None]),
         b_ub=[0.0],
         A_eq=sparse.block_diag([equal, equal], format="csr"),
-        b_eq=np.concatenate([part.start, part.start]),
+        b_eq=SCALE * np.concatenate([part.start, part.start]),
         method="highs",
         options=OPTIONS,
     )

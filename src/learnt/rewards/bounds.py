@@ -36,7 +36,7 @@ import numpy as np
 
 from learnt.core.errors import InputError, NotApplicable
 from learnt.rewards._live import Live, best, live, longest
-from learnt.rewards._program import OPTIONS, flow
+from learnt.rewards._program import OPTIONS, SCALE, flow
 from learnt.rewards.mdp import TabularMDP
 from learnt.rewards.norms import NORMS, Norm
 
@@ -184,7 +184,7 @@ def _smallest_ranges(part: Live, pi: np.ndarray) -> np.ndarray:
     rows = sparse.csr_array((pi.ravel(), (np.repeat(np.arange(n), a), np.arange(n * a))), shape=(n, n * a))
     program: dict[str, Any] = {
         "c": np.concatenate([np.zeros(n * a), part.start, part.start]),
-        "A_ub": sparse.block_array([[one, -step, none], [-one, none, -step]], format="csr"),
+        "A_ub": SCALE * sparse.block_array([[one, -step, none], [-one, none, -step]], format="csr"),
         "b_ub": np.zeros(2 * n * a),
         "A_eq": sparse.hstack([rows, sparse.csr_array((n, 2 * n))], format="csr"),
         "b_eq": np.zeros(n),

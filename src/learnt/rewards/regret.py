@@ -16,7 +16,7 @@ until the function touches the tangents there; policy iteration starts from the 
 occupancy space so that the proxy is exactly indifferent, the policies of the two tangents are the witnesses: their
 regret is the height of the meeting point. ``"lp"`` hands the program to HiGHS. In both cases the reported value is the
 regret of the witnesses as evaluated policies, and the gap reaches up to a value of the dual function with its Bellman
-residuals added: the true number lies in [value, value + gap].
+residuals added: but for the rounding of these evaluations, the true number lies in [value, value + gap].
 
 On the scale where both rewards range over 1 the minimum lies in [0, 2], and at lambda = 1 the function is the
 return-range distance d, hence W <= d <= 2 W.
@@ -24,8 +24,8 @@ return-range distance d, hence W <= d <= 2 W.
 W = 0 iff both rewards order all policies alike; W = 1 for an opposite or a trivial proxy; for a trivial true reward,
 W is 0 by convention and flagged.
 
-Neither definition nor program is in the paper (Skalse et al. 2024 bound W by a constant times a STARC distance and
-measure the regret of optimal policies by sampling).
+The quantity is what a sound and complete metric of Skalse et al. (2024) bounds from both sides; the program, its dual
+and the witnesses are this library's. The authors' code measures the regret of optimal policies only, by sampling.
 """
 
 from __future__ import annotations
@@ -76,6 +76,15 @@ class WorstCaseRegret:
     trivial_true: bool
     trivial_proxy: bool
     solver: str
+
+    def __str__(self) -> str:
+        if self.trivial_true:
+            return "worst-case regret 0: the true reward is the same for all policies"
+        why = ", the proxy being the same for all policies" if self.trivial_proxy else ""
+        return (
+            f"worst-case regret {self.normalised:.6g} of the range of the true return "
+            f"({self.value:.6g} of {self.true_range:.6g}, at most {self.gap:.1g} more){why}"
+        )
 
 
 def worst_case_regret(true: Any, proxy: Any, mdp: TabularMDP, *, solver: Solver = "auto") -> WorstCaseRegret:
