@@ -150,6 +150,31 @@ def test_batches_of_rewards_and_processes_give_the_single_numbers(form):
     np.testing.assert_allclose(flat[2, 1].numpy(), unfolded[..., 0], atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_what_stands_on_impossible_transitions_is_no_scale(dtype):
+    world = grid_world(3, 3)
+    reward = reward_for(world, 0)
+    filled = np.where(world.transitions > 0, reward, float(np.finfo(np.float32).min))
+    assert float(in_torch(filled, reward, world, dtype)) < 1e-6
+
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("form", FORMS)
+def test_check_23_the_number_is_the_same_on_every_device(device, form):
+    mdp = toy3()
+    for dtype, close in ((torch.float64, 1e-10), (torch.float32, 1e-4)):
+        r1, r2, p = (tensor(x, dtype).to(device) for x in (toy_reward("R1"), toy_reward("R2"), mdp.transitions))
+        r1.requires_grad_()
+        d = starc_distance_torch(r1, r2, p, 0.9, canonicalisation=form)
+        d.backward()
+        exact = starc_distance(toy_reward("R1"), toy_reward("R2"), mdp, canonicalisation=form)
+        assert d.device.type == device and float(d.detach()) == pytest.approx(exact, abs=close)
+        assert r1.grad is not None and r1.grad.device.type == device
+
+
 def test_a_reward_descends_to_another_ones_order_of_policies():
     mdp = toy3()
     target, p = tensor(toy_reward("R1")), tensor(mdp.transitions)
@@ -173,6 +198,7 @@ def test_a_reward_descends_to_another_ones_order_of_policies():
         ({"transitions": torch.ones(3, 2, 3, dtype=torch.float64)}, InputError, "transitions"),
         ({"transitions": torch.ones(3, 2, 2, dtype=torch.float64)}, ShapeError, "transitions"),
         ({"transitions": torch.ones(3, 2, 3, dtype=torch.int64)}, InputError, "int64"),
+        ({"transitions": torch.ones(3, 2, 3, dtype=torch.float16)}, InputError, "float16"),
         ({"discount": 1.0}, InputError, "discount"),
         ({"canonicalisation": "epic"}, InputError, "epic"),
         ({"norm": "l3"}, InputError, "l3"),

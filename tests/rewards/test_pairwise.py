@@ -135,6 +135,17 @@ def test_huge_redistribution_does_not_hide_that_a_reward_is_trivial():
     assert pairwise_rewards([potential, R1], mdp).distances[0, 1] == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("fill", [-1e3, -1e12, float(np.finfo(np.float32).min)])
+def test_what_stands_on_impossible_transitions_does_not_make_a_reward_trivial(fill):
+    world = hand_picked_world()
+    rewards = hand_picked_rewards(world)
+    filled = np.where(world.transitions > 0, rewards["sparse"], fill)
+    for form in ("val", "minimal", "minimal_l2"):
+        found = pairwise_rewards([filled, rewards["sparse"], rewards["cliff"]], world, canonicalisation=form)
+        assert not found.trivial.any() and found.distances[0, 1] < 1e-9
+        assert found.distances[0, 2] == pytest.approx(found.distances[1, 2], abs=1e-12)
+
+
 def test_two_hundred_rewards_take_less_than_a_second():
     mdp = TabularMDP.random(32, 4, seed=0)
     rewards = list(np.random.default_rng(0).standard_normal((200, 32, 4, 32)))

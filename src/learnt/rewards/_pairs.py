@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from learnt.core.errors import InputError
+from learnt.rewards._scale import largest_read
 from learnt.rewards.canonical import Canonicalisation, canonical
 from learnt.rewards.mdp import TabularMDP
 from learnt.rewards.norms import NORMS, Norm, norm_of
@@ -68,7 +69,7 @@ def standard_forms(
     rewards: Sequence[np.ndarray], mdp: TabularMDP, form: Canonicalisation, normalisation: Norm | Literal["none"]
 ) -> Forms:
     """c(R) and s(R) of rewards (S, A, S or 1) at once; without normalisation the sizes are those in weighted L2."""
-    tops = np.array([np.abs(r).max() for r in rewards])
+    tops = np.array([largest_read(r, mdp, possible=form.is_starc) for r in rewards])
     if form.is_starc:  # reads the mean over the next state only
         stack = np.stack([mdp.expected(r) for r in rewards])[..., None]
     else:

@@ -28,8 +28,7 @@ from learnt.core.errors import InputError, NonFiniteError, ShapeError
 
 TorchNorm = Literal["weighted_l2", "l2", "weighted_l1", "l1", "linf"]
 TorchForm = Literal["val", "minimal"]
-TRIVIAL = {torch.float64: 1e-10}  # a canonical form this small beside its reward is rounding noise
-TRIVIAL_SINGLE = 1e-5
+TRIVIAL = {torch.float64: 1e-10, torch.float32: 1e-5}  # a canonical form this small beside its reward is rounding noise
 
 
 def starc_distance_torch(
@@ -65,7 +64,7 @@ def starc_distance_torch(
     """
     options = {"canonicalisation": canonicalisation, "policy": policy, "reachable": reachable, "terminal": terminal}
     first, second = (
-        _standardised(r, canonical_torch(r, transitions, discount, name=name, **options), norm)
+        _standardised(r, canonical_torch(r, transitions, discount, name=name, **options), transitions, norm)
         for r, name in ((r1, "r1"), (r2, "r2"))
     )
     return _size(first - second, norm)
@@ -142,11 +141,13 @@ def _minimal(r: Tensor, transitions: Tensor, discount: float, counts: Tensor) ->
     return whole.index_copy(-2, counts.nonzero()[:, 0], found)
 
 
-def _standardised(reward: Tensor, form: Tensor, norm: TorchNorm) -> Tensor:
+def _standardised(reward: Tensor, form: Tensor, transitions: Tensor, norm: TorchNorm) -> Tensor:
     """The form divided by its norm; 0 for a trivial reward, with gradient 0."""
     size = _size(form, norm)
-    top = reward.detach().abs().amax((-3, -2, -1))
-    trivial = (size <= TRIVIAL.get(reward.dtype, TRIVIAL_SINGLE) * top)[..., None, None]
+    met = reward.detach().abs()
+    if met.shape[-1] != 1:  # what stands on impossible transitions enters no form
+        met = torch.where(transitions > 0, met, 0.0)
+    trivial = (size <= TRIVIAL[reward.dtype] * met.amax((-3, -2, -1)))[..., None, None]
     safe = torch.where(trivial, 1.0, size[..., None, None])
     return torch.where(trivial, 0.0, form / safe)
 
@@ -171,8 +172,8 @@ def _policy(policy: Tensor, transitions: Tensor) -> Tensor:
 
 def _check(reward: Tensor, transitions: Tensor, discount: float, name: str) -> None:
     shape = tuple(transitions.shape)
-    if not transitions.is_floating_point():
-        raise InputError("transitions", found=str(transitions.dtype), expected="a floating-point tensor")
+    if transitions.dtype not in TRIVIAL:
+        raise InputError("transitions", found=str(transitions.dtype), expected="float64 or float32")
     if len(shape) < 3 or shape[-1] != shape[-3] or 0 in shape[-3:]:
         raise ShapeError("transitions", found=f"shape {shape}", expected="(..., S, A, S)")
     if reward.ndim < 3 or tuple(reward.shape[-3:-1]) != shape[-3:-1] or reward.shape[-1] not in (1, shape[-1]):

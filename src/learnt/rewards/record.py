@@ -165,7 +165,7 @@ class RewardComparison:
                     f"  worst-case regret of optimising {proxy} when {true} is meant: {regret.normalised:.6g} of "
                     f"{true}'s range {regret.true_range:.6g} (gap {regret.gap:.1g})"
                 )
-        if self.bounds is not None:
+        if self.bounds is not None and (self.bounds[0] > 1e-6 or self.bounds[1] < 1.0):  # says something
             lines.append(f"  the distance alone guarantees a regret between {_two(self.bounds)}")
         if self.largest:
             lines.append("  where they differ most (standardised rewards, share of the squared difference):")
