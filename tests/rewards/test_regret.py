@@ -359,3 +359,15 @@ def test_rewards_are_taken_in_every_form_a_process_takes():
     plain = worst_case_regret(R1, R2, mdp).value
     assert worst_case_regret(mdp.expected(R1), lambda s, a, k: R2[s, a, k], mdp).value == pytest.approx(plain)
     assert worst_case_regret(mdp.subject(R1, name="x"), R2.tolist(), mdp).value == pytest.approx(plain)
+
+
+def test_a_process_that_is_over_at_once_and_one_without_a_future_are_no_exceptions():
+    over = TabularMDP(np.ones((1, 2, 1)), [1.0], 0.9, terminal=[True])
+    found = worst_case_regret(np.zeros((1, 2)), np.zeros((1, 2)), over)
+    assert (found.normalised, found.trivial_true, found.trivial_proxy) == (0.0, True, True)
+    assert found.better_by_truth.occupancy.sum() == pytest.approx(10.0)
+    bandits = TabularMDP.random(4, 3, discount=0.0, seed=1)
+    true, proxy = mixed(bandits, 1, like=0.0)
+    dual, program = (worst_case_regret(true, proxy, bandits, solver=solver) for solver in SOLVERS)
+    assert 0.0 < dual.normalised < 1.0
+    assert dual.normalised == pytest.approx(program.normalised, abs=1e-9)

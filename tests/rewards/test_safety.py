@@ -102,7 +102,7 @@ def test_a_grid_world_is_shown_as_maps_of_where_both_policies_are():
     b, control = (ask(Safety(), rewards["sparse"], rewards[name], world).details for name in ("cliff", "penalty"))
     chart = Safety().chart({"b": b, "control": control})
     assert chart.kind == "heatmap"
-    assert list(chart.series) == ["better for A", "as good for B", "as good for B, control"]
+    assert list(chart.series) == ["better for A", "as good for B", "as good for control"]
     assert all(cells.shape == (3, 3) for cells in chart.series.values())
     assert chart.series["as good for B"][0, 0] == pytest.approx(1.0)  # it stays at the start for ever
     assert "row 0, column 0" in chart.alt

@@ -48,12 +48,12 @@ def disagreement(first: Behaviour, second: Behaviour, mdp: TabularMDP) -> dict[s
     return details
 
 
-def picture(details: Mapping[str, Mapping[str, Any]], labels: tuple[str, str]) -> Chart | None:
+def picture(details: Mapping[str, Mapping[str, Any]], labels: tuple[str, str, str]) -> Chart | None:
     """Where both policies spend their time: maps of a grid world, else bars at the places where they differ most.
 
     Args:
         details: of ``"b"`` and ``"control"``, from `disagreement`.
-        labels: what the two policies are called.
+        labels: what the two policies are called, and the second one of the control.
     """
     found, control = details.get("b"), details.get("control", {})
     if not found or not (len(found["witness"]) or "time_a" in found):  # merged over replicas, an empty list is an array
@@ -61,12 +61,12 @@ def picture(details: Mapping[str, Mapping[str, Any]], labels: tuple[str, str]) -
     if "time_a" not in found:
         where = [f"{state}, {action}" for state, action, *_ in found["witness"]]
         visits = np.array([row[4:6] for row in found["witness"]], dtype=np.float64)
-        series = dict(zip(labels, visits.T, strict=True))
+        series = dict(zip(labels, visits.T, strict=False))
         return _bars(series, where, "discounted visits")
     first, second = (np.asarray(found[key], dtype=np.float64) for key in ("time_a", "time_b"))
-    maps = dict(zip(labels, (first, second), strict=True))
+    maps = dict(zip(labels, (first, second), strict=False))
     if np.shape(control.get("time_b", ())) == second.shape:
-        maps[f"{labels[1]}, control"] = np.asarray(control["time_b"], dtype=np.float64)
+        maps[labels[2]] = np.asarray(control["time_b"], dtype=np.float64)
     if first.ndim == 2:
         row, column = divmod(int(np.abs(first - second).argmax()), first.shape[1])
         return Chart(

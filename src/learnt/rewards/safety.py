@@ -45,7 +45,7 @@ class Safety(Measure[RewardView, TabularMDP]):
         name="worst_case_regret",
         family="rewards",
         question="Would optimising B be safe for A?",
-        unit="share of A's range of returns lost, 0 to 1",
+        unit="share of the range of returns",
         data=TabularMDP,
         low=0.0,
         high=1.0,
@@ -91,7 +91,7 @@ class Safety(Measure[RewardView, TabularMDP]):
 
     def chart(self, details: Mapping[str, Mapping[str, Any]]) -> Chart | None:
         """Where the two policies of the worst case spend their time."""
-        return picture(details, ("better for A", "as good for B"))
+        return picture(details, ("better for A", "as good for B", "as good for control"))
 
 
 @final
@@ -103,7 +103,7 @@ class OptimalRegret(Measure[RewardView, TabularMDP]):
         name="optimal_policy_regret",
         family="rewards",
         question="How much of A's return would the best policy for B lose?",
-        unit="share of A's range of returns lost, 0 to 1",
+        unit="share of the range of returns",
         data=TabularMDP,
         low=0.0,
         high=1.0,
@@ -138,7 +138,7 @@ class OptimalRegret(Measure[RewardView, TabularMDP]):
 
     def chart(self, details: Mapping[str, Mapping[str, Any]]) -> Chart | None:
         """Where the best policies for A and for B spend their time."""
-        return picture(details, ("best for A", "best for B"))
+        return picture(details, ("best for A", "best for B", "best for control"))
 
 
 def _sizes(a: Aim, b: Aim) -> dict[str, Any]:
