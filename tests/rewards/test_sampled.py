@@ -215,6 +215,27 @@ def test_all_transitions_of_a_deterministic_process_give_its_exact_distance(seed
         assert found.distance.value[i, j] == pytest.approx(float(exact), abs=1e-9)
 
 
+@pytest.mark.parametrize("method", ["val", "minimal"])
+def test_samples_of_a_stochastic_process_give_its_exact_distance_within_the_interval(method):
+    """Uniform points, two successors, one-hot features: everything that can be wrong with the estimator would show."""
+    mdp = TabularMDP(np.random.default_rng(1).dirichlet(np.full(6, 0.3), (6, 3)), np.full(6, 1 / 6), 0.9)
+    table = np.random.default_rng(2).standard_normal((2, 6, 3, 6))
+    rewards = {name: lambda o, a, n, t, r=r: r[o, a, n] for name, r in zip("xy", table)}
+    exact = float(starc_distance(*table, mdp, canonicalisation=method))
+    inside, found = 0, []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        s, a = rng.integers(0, 6, 1_500), rng.integers(0, 3, 1_500)
+        ahead = (rng.random((1_500, 2, 1)) > mdp.transitions[s, a].cumsum(-1)[:, None]).sum(-1).clip(max=5)
+        batch = Transitions(s, a, ahead, stochastic=True)
+        d = quiet(rewards, batch, 0.9, value=LSTD(features=states(6)), method=method, n_boot=200)["x", "y"].distance
+        inside += d.low <= exact <= d.high
+        found.append(d.value)
+    assert np.mean(found) == pytest.approx(exact, abs=0.01)
+    assert inside >= 16
+    assert np.std(found) < 0.06
+
+
 def test_terminated_successors_have_no_value():
     data = random_samples(300, 1, 0, terminal=0.5)
     potential = lambda o: 3 * o[:, 0] + 1

@@ -1,11 +1,12 @@
 """The Reacher experiment: rewards that are what they claim, the acceptance numbers, and a run that can be resumed."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
-from learnt.core.errors import InputError
+from learnt.core.errors import InputError, MissingExtra
 from learnt.core.estimate import Estimate
 from learnt.studies import reacher as study
 from learnt.studies.reacher import METHODS, PUBLISHED, TRUE, ReacherResult, Walk, is_possible, reacher, reacher_rewards
@@ -102,6 +103,17 @@ def test_seeds_must_be_different():
     for seeds in ((), (1, 1)):
         with pytest.raises(InputError, match="seeds"):
             reacher(seeds=seeds)
+
+
+@pytest.mark.parametrize(("package", "text"), [("gymnasium", r"learnt\[rl\]"), ("mujoco", r"gymnasium\[mujoco\]")])
+def test_a_missing_package_is_named_with_the_command_that_installs_it(package, text, monkeypatch):
+    if package == "mujoco":
+        pytest.importorskip("gymnasium", reason="the extra rl is not installed")
+        for name in [name for name in sys.modules if name.startswith("gymnasium.envs.mujoco")]:
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtra, match=text):
+        reacher(samples=10, seeds=(0,))
 
 
 @pytest.mark.published

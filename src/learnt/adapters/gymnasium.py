@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from learnt.core.errors import InputError, NotApplicable, ShapeError, require_extra
+from learnt.core.errors import InputError, MissingExtra, NotApplicable, ShapeError, require_extra
 from learnt.data.transitions import Transitions
 from learnt.run.seeds import derive, numpy_generator
 
@@ -54,8 +54,8 @@ def collect(
         N points with K successors and the number of the episode that each belongs to.
 
     Raises:
-        MissingExtra: Gymnasium is not installed. NotApplicable: a space that is no array, or K > 1 where the state
-        cannot be put back. InputError, ShapeError: settings or actions without meaning.
+        MissingExtra: Gymnasium, or what the environment needs, is not installed. NotApplicable: a space that is no
+        array, or K > 1 where the state cannot be put back. InputError, ShapeError: settings or actions without meaning.
     """
     for name, number in (("steps", steps), ("successors", successors), ("reset_every", reset_every)):
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
@@ -81,8 +81,8 @@ def _opened(env: Any, reset_every: int | None) -> Iterator[Any]:
     try:
         made = gymnasium.make(env, disable_env_checker=True, **options)
     except gymnasium.error.DependencyNotInstalled as error:
-        raise NotApplicable(
-            "env", found=f"{env!r}, which needs more than Gymnasium ({error})", expected="its packages",
+        raise MissingExtra(
+            "env", found=f"{env!r} without a package it needs ({error})", expected="that package",
             remedy="For MuJoCo: pip install 'gymnasium[mujoco]'",
         ) from error  # fmt: skip
     except gymnasium.error.Error as error:

@@ -26,7 +26,6 @@ class Forms(NamedTuple):
     """Canonical forms on the batch, and how they move with the transitions that V was estimated from."""
 
     delta: np.ndarray  # (M, N, K)
-    weight: np.ndarray  # (N,), sum 1
     top: np.ndarray  # (M,) size of what was subtracted from each other
     moves: tuple[np.ndarray, np.ndarray] | None  # (M, N') phi' z and delta on the evaluation transitions
     other: Transitions | None  # these transitions, if not the batch
@@ -78,8 +77,9 @@ def _pair_bands(
 ) -> dict[str, Band]:
     u, v = pair
     value, draws = (_of_gram(g[..., u], g[..., v], c) for g, c in zip(own, cross, strict=True))
-    for at in np.flatnonzero(np.abs(value["cosine"]) > 1 - NEAR):
-        accurate = _near(made, int(u[at]), int(v[at]), math.copysign(1.0, value["cosine"][at]), parts)
+    for at in np.flatnonzero((np.abs(value["cosine"]) > 1 - NEAR) & ~trivial[u] & ~trivial[v]):
+        squares = float(own[0][u[at]]), float(own[0][v[at]])
+        accurate = _near(made, int(u[at]), int(v[at]), math.copysign(1.0, value["cosine"][at]), squares, parts)
         for name, (number, resampled) in accurate.items():
             value[name][at], draws[name][:, at] = number, resampled
     bands = {name: _band(value[name], draws[name], level) for name in value}
@@ -124,12 +124,14 @@ def _means(made: Forms, u: np.ndarray, v: np.ndarray, points: Part, moved: Part)
     return value, draws + moved.means(shift)[1]
 
 
-def _near(made: Forms, u: int, v: int, sign: float, parts: tuple[Part, Part]) -> dict[str, tuple[float, np.ndarray]]:
+def _near(
+    made: Forms, u: int, v: int, sign: float, squares: tuple[float, float], parts: tuple[Part, Part]
+) -> dict[str, tuple[float, np.ndarray]]:
     """Distance, angle and gap of forms that are (opposite or) nearly the same, without the digits 2 - 2 rho loses.
 
     With e = s_u - sign s_v: sin^2 = (<s, s><e, e> - <s, e>^2) / (<s_u, s_u><s_v, s_v>).
     """
-    scale = [math.sqrt(_square(made.delta[i], made.weight)) for i in (u, v)]
+    scale = [math.sqrt(square) for square in squares]
 
     def three(x: np.ndarray) -> np.ndarray:
         first, second = x[u] / scale[0], sign * x[v] / scale[1]
@@ -153,11 +155,3 @@ def _near(made: Forms, u: int, v: int, sign: float, parts: tuple[Part, Part]) ->
             "gap": np.sqrt(np.maximum(gap, 0.0)),
         })  # fmt: skip
     return {name: (float(out[0][name]), out[1][name]) for name in out[0]}
-
-
-def _square(x: np.ndarray, weight: np.ndarray) -> float:
-    """The mean square of a form (N, K), without the noise of successors if K > 1."""
-    k = x.shape[1]
-    if k == 1:
-        return float(weight @ np.square(x[:, 0]))
-    return float(weight @ (np.square(x.sum(1)) - np.square(x).sum(1))) / (k * (k - 1))

@@ -309,8 +309,8 @@ def _check(solver: _Solver, design: Design) -> tuple[str, ...]:
     notes = []
     if solver.rank * 5 > n:
         notes.append(
-            f"{solver.rank} features are fitted to {n} transitions: what is left of a reward is too small by about "
-            f"{100 * solver.rank / n:.0f} %, and distances are biased. Take fewer features or more transitions."
+            f"{solver.rank} features are fitted to {n} transitions: values follow the noise of the sample, and "
+            "distances are biased. Take fewer features or more transitions."
         )
     if solver.condition > POOR:
         notes.append(

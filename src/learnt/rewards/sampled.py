@@ -197,7 +197,7 @@ def _canonical(
             ahead = _values(function, batch.next_obs.reshape(-1, *batch.obs.shape[1:]), names[u])
             delta[u] += discount * np.where(batch.terminated, 0.0, ahead.reshape(scores.shape[1:])) - here[:, None]
             top[u] = max(top[u], np.abs(here).max())
-        return Forms(delta, weight, top, None, None, None, None, "values given by the user", ())
+        return Forms(delta, top, None, None, None, None, "values given by the user", ())
     source = batch if evaluation is None else evaluation
     features = value.fit(source.obs)
     design = Design(features, batch, discount)
@@ -220,9 +220,7 @@ def _canonical(
             along[:, part] = (phi @ z).T
             rest[:, part] -= (y.mean(1) @ fitted.weights).T
         moves = (along, rest)
-    return Forms(
-        delta, weight, top, moves, evaluation if moves else None, fitted.rank, fitted.condition, how, fitted.notes
-    )
+    return Forms(delta, top, moves, evaluation if moves else None, fitted.rank, fitted.condition, how, fitted.notes)
 
 
 def _mixed(x: np.ndarray, y: np.ndarray, weight: Float[np.ndarray, "n"]) -> np.ndarray:

@@ -228,7 +228,7 @@ def reacher(
         quiet: True shows no progress.
 
     Raises:
-        MissingExtra, NotApplicable: Gymnasium or MuJoCo is not installed. InputError: no seeds, or one twice.
+        MissingExtra: Gymnasium or MuJoCo is not installed. InputError: no seeds, or one twice.
     """
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError("seeds", found=str(tuple(seeds)), expected="at least one, each different")
