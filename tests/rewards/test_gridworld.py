@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from learnt.core.errors import InputError, NotApplicable, ShapeError
 from learnt.rewards.canonical import canonical
+from learnt.rewards.epic_distance import epic_distance
 from learnt.rewards.gridworld import MOVES, cell_rewards, draw_grid, grid_world, hand_picked_rewards, hand_picked_world
 from learnt.rewards.mdp import TabularMDP
 from learnt.rewards.regret import worst_case_regret
@@ -33,8 +34,9 @@ def pearson_distance(a, b, mdp):
 def test_check_14_the_epic_distances_of_the_grid_come_out(names, value):
     world = hand_picked_world()
     rewards = hand_picked_rewards(world)
-    found = pearson_distance(*(rewards[name] for name in names), world)
-    assert found == pytest.approx(value, abs=5e-7 if value else 1e-7)
+    pair = [rewards[name] for name in names]
+    assert epic_distance(*pair, world) == pytest.approx(value, abs=5e-7 if value else 1e-9)
+    assert pearson_distance(*pair, world) == pytest.approx(value, abs=5e-7 if value else 1e-7)
 
 
 @pytest.mark.parametrize(("names", "value"), pairs("val 2-2"))

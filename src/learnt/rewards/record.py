@@ -148,25 +148,31 @@ class RewardComparison:
             write_text(Path(path), text)
         return text
 
+    def facts(self) -> list[tuple[str, str]]:
+        """The numbers in words, as (what, how much); text from users is inert."""
+        a, b = (shown(name, 40) for name in self.names)
+        kind = "a STARC metric" if self.is_starc else "not a STARC metric"
+        found = [
+            ("process", f"{shown(self.mdp, 60)}, discount {self.discount:g}"),
+            ("distance", f"{self.distance:.6g} ({self.spec}, {kind})"),
+        ]
+        if self.angle is not None:
+            found.append(("angle", f"{np.degrees(self.angle):.2f} degrees, cosine {self.cosine:.6f}"))
+        found.append(("norms", f"{self.norm_a:.6g} and {self.norm_b:.6g}"))
+        found.append(("distance without normalisation", f"{self.unnormalised_distance:.6g}"))
+        for regret, true, proxy in ((self.worst_case_regret, a, b), (self.reverse_regret, b, a)):
+            if regret is not None:
+                share = f"{regret.normalised:.6g} of the range {regret.true_range:.6g} (gap {regret.gap:.1g})"
+                found.append((f"worst-case regret of optimising {proxy} if {true} is meant", share))
+        if self.bounds is not None and (self.bounds[0] > 1e-6 or self.bounds[1] < 1.0):  # says something
+            low, high = self.bounds
+            found.append(("regret that the distance alone allows", f"{low:.4g} to {high:.4g} of the range"))
+        return found
+
     def summary(self) -> str:
         """The record in words, plain text."""
         a, b = (shown(name, 40) for name in self.names)
-        lines = [f"{b} compared with {a}, in {shown(self.mdp, 60)}, discount {self.discount:g}"]
-        angle = "" if self.angle is None else f", angle {np.degrees(self.angle):.2f} degrees, cosine {self.cosine:.6f}"
-        kind = "a STARC metric" if self.is_starc else "not a STARC metric"
-        lines.append(f"  distance {self.distance:.6g}{angle} ({self.spec}, {kind})")
-        lines.append(
-            f"  norms {self.norm_a:.6g} and {self.norm_b:.6g}; distance without normalisation "
-            f"{self.unnormalised_distance:.6g}"
-        )
-        for regret, true, proxy in ((self.worst_case_regret, a, b), (self.reverse_regret, b, a)):
-            if regret is not None:
-                lines.append(
-                    f"  worst-case regret of optimising {proxy} when {true} is meant: {regret.normalised:.6g} of "
-                    f"{true}'s range {regret.true_range:.6g} (gap {regret.gap:.1g})"
-                )
-        if self.bounds is not None and (self.bounds[0] > 1e-6 or self.bounds[1] < 1.0):  # says something
-            lines.append(f"  the distance alone guarantees a regret between {_two(self.bounds)}")
+        lines = [f"{b} compared with {a}", *(f"  {what}: {much}" for what, much in self.facts())]
         if self.largest:
             lines.append("  where they differ most (standardised rewards, share of the squared difference):")
             lines += [
@@ -204,17 +210,12 @@ class RewardComparison:
         from learnt.io.atomic import write_text
         from learnt.rewards._page import Figure, Table, page
 
-        facts = [line.strip().split(": ", 1) if ": " in line else [line.strip()] for line in self._facts()]
-        tables = [Table("", facts)]
+        tables = [Table("", self.facts())]
         if self.largest:
             rows = [[p.state, p.action, f"{p.a:+.4f}", f"{p.b:+.4f}", f"{p.share:.1%}"] for p in self.largest]
             tables.append(Table("Where they differ most", rows, ("state", "action", *self.names, "share")))
         figures = [Figure(self.plot(), "Where the two rewards differ.")] if self.largest else []
         return write_text(Path(path), page(title, (*self.warnings, CAVEAT), figures, tables, self.to_dict()))
-
-    def _facts(self) -> list[str]:
-        lines = [line for line in self.summary().splitlines() if not line.startswith("    ")]
-        return [line for line in lines if not line.startswith("  Note: ")][:-1]
 
 
 _ALL = ("potential shaping", "redistribution")
@@ -352,7 +353,3 @@ def _regret_dict(found: WorstCaseRegret | None) -> dict[str, Any] | None:
         who = getattr(found, key)
         record[key] = {"policy": who.policy.tolist(), "true_return": who.true_return, "proxy_return": who.proxy_return}
     return record
-
-
-def _two(pair: tuple[float, float]) -> str:
-    return f"{pair[0]:.4g} and {pair[1]:.4g} of the range"
