@@ -42,7 +42,7 @@ def test_check_09_the_golden_closed_form_comes_out():
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize(("exact", "count"), [(True, 9), (False, 18)])
+@pytest.mark.parametrize(("exact", "count"), [(True, 6), (False, 9)])
 def test_check_09_regret_lies_between_the_constants_times_the_distance(norm, exact, count):
     for seed in range(count):
         mdp = TabularMDP.random(2 + seed % 3, 2 + seed % 2, seed=seed, discount=(0.5, 0.9, 0.97)[seed % 3])

@@ -31,7 +31,7 @@ def test_check_07_the_golden_frontier_comes_out():
 
 
 @given(mdp=processes(), seed=st.integers(0, 999), q=st.floats(0.0, 0.999), like=st.sampled_from([-1.0, 0.0, 1.0]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_every_quantile_is_the_solution_of_its_linear_program(mdp, seed, q, like):
     from scipy.optimize import linprog
 
