@@ -152,27 +152,26 @@ class RewardComparison:
         """The numbers in words, as (what, how much); text from users is inert."""
         a, b = (shown(name, 40) for name in self.names)
         kind = "a STARC metric" if self.is_starc else "not a STARC metric"
+        angle = "" if self.angle is None else f", angle {np.degrees(self.angle):.2f} degrees, cosine {self.cosine:.6f}"
         found = [
             ("process", f"{shown(self.mdp, 60)}, discount {self.discount:g}"),
-            ("distance", f"{self.distance:.6g} ({self.spec}, {kind})"),
+            ("distance", f"{self.distance:.6g}{angle} ({self.spec}, {kind})"),
         ]
-        if self.angle is not None:
-            found.append(("angle", f"{np.degrees(self.angle):.2f} degrees, cosine {self.cosine:.6f}"))
         found.append(("norms", f"{self.norm_a:.6g} and {self.norm_b:.6g}"))
         found.append(("distance without normalisation", f"{self.unnormalised_distance:.6g}"))
         for regret, true, proxy in ((self.worst_case_regret, a, b), (self.reverse_regret, b, a)):
             if regret is not None:
-                share = f"{regret.normalised:.6g} of the range {regret.true_range:.6g} (gap {regret.gap:.1g})"
-                found.append((f"worst-case regret of optimising {proxy} if {true} is meant", share))
+                share = f"{regret.normalised:.6g} of {true}'s range {regret.true_range:.6g} (gap {regret.gap:.1g})"
+                found.append((f"worst-case regret of optimising {proxy} if {true} is meant:", share))
         if self.bounds is not None and (self.bounds[0] > 1e-6 or self.bounds[1] < 1.0):  # says something
             low, high = self.bounds
-            found.append(("regret that the distance alone allows", f"{low:.4g} to {high:.4g} of the range"))
+            found.append(("regret that the distance alone allows:", f"{low:.4g} to {high:.4g} of the range"))
         return found
 
     def summary(self) -> str:
         """The record in words, plain text."""
         a, b = (shown(name, 40) for name in self.names)
-        lines = [f"{b} compared with {a}", *(f"  {what}: {much}" for what, much in self.facts())]
+        lines = [f"{b} compared with {a}", *(f"  {what} {much}" for what, much in self.facts())]
         if self.largest:
             lines.append("  where they differ most (standardised rewards, share of the squared difference):")
             lines += [
