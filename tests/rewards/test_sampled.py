@@ -247,6 +247,54 @@ def test_terminated_successors_have_no_value():
     assert found["r", "forgot"].distance.value > 0.1
 
 
+def test_terminated_successors_have_no_value_when_the_user_gives_it_either():
+    data = random_samples(300, 1, 0, terminal=0.5)
+    shaped = lambda o, a, n, t: a + 0.9 * np.where(t, 0.0, n[:, 0] ** 3) - o[:, 0] ** 3
+    value = {"r": lambda o: np.zeros(len(o)), "shaped": lambda o: -(o[:, 0] ** 3)}
+    found = quiet({"r": lambda o, a, n, t: 1.0 * a, "shaped": shaped}, data, 0.9, value=value)
+    assert found["r", "shaped"].distance.value < 1e-12
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_resampled_inner_products_are_those_of_a_new_fit_to_first_order(own, monkeypatch):
+    """One resample with counts 1 + epsilon z against estimating everything anew with these weights."""
+    from learnt.rewards.bootstrap import Part
+
+    batch, other = random_samples(200, 2, 0), random_samples(150, 2, 1)
+    values = np.random.default_rng(0)
+    reward = {n: values.standard_normal(5) for n in "ab"}
+    rewards = {n: lambda o, a, m, t, w=w: np.c_[o, a, m[:, 0]] @ w + m[:, 1] * o[:, 0] for n, w in reward.items()}
+    features = Polynomial(degree=2).fit(batch.obs)
+    step = 1e-6 * values.standard_normal(200)
+
+    def gram(weight, weight_other):
+        made = [
+            Transitions(d.obs, d.act, d.next_obs, d.terminated, weight=w, stochastic=True)
+            for d, w in ((batch, weight), (other, weight_other))
+        ]
+        evaluation = None if own else made[1]
+        return quiet(rewards, made[0], 0.9, value=LSTD(features=features), evaluation=evaluation)
+
+    seen = []
+    kept = Part.means
+
+    def means(self, columns):
+        counts = 1 + step[: self.count]
+        monkeypatch.setattr(Part, "counts", lambda self: iter([(slice(0, 100), np.tile(counts, (100, 1)))]))
+        value, drawn = kept(self, columns)
+        seen.append((self.count, value, drawn[0]))
+        return value, drawn
+
+    plain = gram(np.ones(200), np.ones(150))
+    moved = gram(1 + step, 1 + step[:150])
+    monkeypatch.setattr(Part, "means", means)
+    gram(np.ones(200), np.ones(150))
+    cross = seen[2:]  # after two sets of columns for the norms come two for the pair
+    change = cross[1][2] - cross[0][1] if own else (cross[0][2] - cross[0][1]) + cross[1][2]
+    assert (moved.gram - plain.gram)[0, 1] == pytest.approx(float(change[0]), rel=1e-3)
+    assert abs(float(change[0])) > 1e-8
+
+
 def test_weights_count_as_repeated_points_do():
     data, count = random_samples(200, 2, 0), np.random.default_rng(0).integers(0, 4, 200)
     rewards = random_rewards(data, 0)
