@@ -27,6 +27,9 @@ def MEASURES() -> tuple[Measure[Any, Any], ...]:  # noqa: N802 (a constant that 
     from learnt.invariance.domains import DomainAgreement
     from learnt.invariance.level import InvarianceLevel
     from learnt.invariance.texture import ShapePreference
+    from learnt.rewards.best_of_n_measure import BestOfNRegret
+    from learnt.rewards.response_measure import ResponseDistance
+    from learnt.rewards.safety import OptimalRegret, Safety
     from learnt.rewards.starc import STARC
     from learnt.robustness.transfer import AdversarialTransfer
     from learnt.similarity.cka import CKA
@@ -54,4 +57,8 @@ def MEASURES() -> tuple[Measure[Any, Any], ...]:  # noqa: N802 (a constant that 
         DomainAgreement(),
         ShapePreference(),
         STARC(),
+        Safety(),
+        OptimalRegret(),
+        ResponseDistance(),
+        BestOfNRegret(),
     )

@@ -47,6 +47,12 @@ def world_for(measure: Measure[Any, Any]) -> World:
         from learnt.testing.rewards import Rewards
 
         return Rewards()
+    from learnt.rewards.scores import Responses
+
+    if measure.facts.data is Responses:
+        from learnt.testing.responses import ScoredResponses
+
+        return ScoredResponses()
     raise InputError(
         "world", found=f"none for data of type {measure.facts.data.__name__}", expected="a World",
         remedy="Pass world=..., an object with the methods of learnt.testing.World.",
