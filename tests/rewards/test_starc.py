@@ -253,3 +253,27 @@ def test_the_measure_takes_only_canonical_forms_and_names_itself():
     with pytest.raises(InputError, match="val or minimal or minimal_l2"):
         STARC(canonicalisation="none")
     assert VALID == ("val", "minimal", "minimal_l2")
+
+
+def test_what_stands_on_impossible_transitions_does_not_decide_whether_a_reward_is_trivial():
+    from learnt.rewards.goodhart import goodhart_angle
+    from learnt.rewards.gridworld import hand_picked_rewards, hand_picked_world
+
+    world = hand_picked_world()
+    rewards = hand_picked_rewards(world)
+    masked = np.where(world.transitions > 0, rewards["sparse"], -1e12)
+    assert starc_distance(masked, rewards["cliff"], world) == pytest.approx(0.840610, abs=1e-6)
+    assert ask(STARC(), masked, rewards["cliff"], world).value == pytest.approx(0.840610, abs=1e-6)
+    angle = goodhart_angle(rewards["sparse"], rewards["cliff"], world)
+    assert goodhart_angle(masked, rewards["cliff"], world) == pytest.approx(angle, abs=1e-6)
+
+
+def test_a_grid_world_is_shown_as_a_map():
+    from learnt.rewards.gridworld import hand_picked_rewards, hand_picked_world
+
+    world = hand_picked_world()
+    rewards = hand_picked_rewards(world)
+    details = ask(STARC(), rewards["path"], rewards["cliff"], world).details
+    chart = STARC().chart({"b": details, "control": details})
+    assert chart.kind == "heatmap" and list(chart.series) == ["B", "control"]
+    assert chart.series["B"].shape == (3, 3) and chart.series["B"].sum() == pytest.approx(1.0)

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Real
 
+from learnt.rewards._scale import largest_read
 from learnt.rewards.canonical import canonical
 from learnt.rewards.mdp import TabularMDP
 from learnt.rewards.minimal import Minimal
@@ -52,8 +53,8 @@ def goodhart_angle(r1: Any, r2: Any, mdp: TabularMDP, *, weight: Real[np.ndarray
     units = []
     for r, name in ((r1, "r1"), (r2, "r2")):
         reward = reward_for(form, r, mdp, name)
-        top = float(np.abs(reward).max()) or 1.0  # squares of tiny or huge rewards stay in range
-        c = root * canonical(reward / top, mdp, form)[..., 0]
+        top = float(largest_read(reward, mdp, possible=True)) or 1.0  # squares of tiny or huge rewards stay in range
+        c = root * canonical(mdp.expected(reward)[..., None] / top, mdp, form)[..., 0]
         size = float(np.linalg.norm(c))
         units.append(np.zeros_like(c) if size <= TRIVIAL * float(np.max(root)) else c / size)
     first, second = units

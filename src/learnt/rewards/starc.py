@@ -23,6 +23,7 @@ from jaxtyping import Float, Real
 from learnt.core.errors import InputError, NotApplicable
 from learnt.core.measure import Evidence, Exact, Facts, Measure, Reference
 from learnt.core.panels import Chart
+from learnt.rewards._scale import largest_read
 from learnt.rewards.canonical import VALID, Canonicalisation, canonical, named, with_options
 from learnt.rewards.mdp import RewardView, TabularMDP
 from learnt.rewards.norms import Norm, norm_of
@@ -50,11 +51,12 @@ def standardise(
         norm: what the canonical form is divided by; ``"none"`` leaves its size alone.
         policy, weight: options of forms given by name.
     """
-    form = canonical(reward, mdp, canonicalisation, policy=policy, weight=weight)
+    chosen = with_options(canonicalisation, policy=policy, weight=weight)
+    form = canonical(reward, mdp, chosen)
     if norm == "none":
         return form
     size = np.asarray(norm_of(form, mdp, norm))
-    trivial = size <= TRIVIAL * np.abs(reward).max((-3, -2, -1))
+    trivial = size <= TRIVIAL * largest_read(reward, mdp, possible=chosen.is_starc)
     scale = np.where(trivial, 1.0, size)
     return np.where(trivial, 0.0, 1.0)[..., None, None, None] * form / scale[..., None, None, None]
 
@@ -193,7 +195,7 @@ class STARC(Measure[RewardView, TabularMDP]):
         """The standardised reward."""
         form = canonical(thing.reward, data, self.canonicalisation)
         size = norm_of(form, data, self.norm)
-        trivial = size <= TRIVIAL * float(np.abs(thing.reward).max())
+        trivial = size <= TRIVIAL * float(largest_read(thing.reward, data, possible=True))
         return Standardised(name=thing.name, form=np.zeros_like(form) if trivial else form / size, size=size, mdp=data)
 
     def compare(self, a: Standardised, b: Standardised, *, rng: np.random.Generator) -> Evidence:
@@ -213,13 +215,17 @@ class STARC(Measure[RewardView, TabularMDP]):
         }
         if share.size <= KEPT:  # on fixed places, so that drivers may average over replicas
             details |= {"share": share, "a": of_a, "b": of_b, "places": _places(mdp)}
+        if mdp.grid is not None and value > ROUNDING:
+            details["map"] = share.sum(1).reshape(mdp.grid)
         return Exact(value=value, details=details)
 
     def chart(self, details: Any) -> Chart | None:
-        """Bars of the standardised rewards where B differs most from A; the control's at the same places."""
+        """In a grid world, a map of where B differs; else bars where it differs most, and the control's there."""
         found = details.get("b")
         if not found:
             return None
+        if "map" in found:
+            return _map(found["map"], details.get("control", {}).get("map"))
         if "share" in found:
             top = np.argsort(-np.ravel(found["share"]), kind="stable")[:SHOWN]
             where = [found["places"][i] for i in top]
@@ -238,6 +244,26 @@ class STARC(Measure[RewardView, TabularMDP]):
             y_label="standardised reward",
             alt=f"Standardised rewards where B differs most from A; the first place is {where[0]}.",
         )
+
+
+def _map(of_b: np.ndarray, of_control: Any) -> Chart:
+    """Heat map of the share of each cell in the squared difference."""
+    maps = {"B": np.asarray(of_b, dtype=np.float64)}
+    if of_control is not None:
+        maps["control"] = np.asarray(of_control, dtype=np.float64)
+    rows, columns = maps["B"].shape
+    row, column = divmod(int(maps["B"].argmax()), columns)
+    return Chart(
+        kind="heatmap",
+        series=maps,
+        x=[str(i) for i in range(columns)],
+        y=[str(i) for i in range(rows)],
+        x_label="column",
+        y_label="row",
+        low=0.0,
+        high=max(float(cells.max()) for cells in maps.values()),
+        alt=f"Share of each cell of the grid in the difference from A; the largest is at row {row}, column {column}.",
+    )
 
 
 def _largest(share: np.ndarray, of_a: np.ndarray, of_b: np.ndarray, mdp: TabularMDP) -> list[list[Any]]:
