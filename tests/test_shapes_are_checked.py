@@ -64,7 +64,7 @@ WORLD = TabularMDP(np.full((3, 2, 3), 1 / 3), np.full(3, 1 / 3), 0.9)
 ROWS, ROW = torch.zeros(4, 3), torch.zeros(3)
 BROADCAST = {
     "kl": ("learnt.agreement.divergence", "kl_divergence", (ROWS, ROW)),
-    "shaping": ("learnt.rewards.canonical", "potential_shaping", (np.ones((1, 1, 3)), np.zeros(3), WORLD)),
+    "shaping": ("learnt.rewards.shaping", "potential_shaping", (np.ones((1, 1, 3)), np.zeros(3), WORLD)),
     "agreement": ("learnt.agreement.top1", "agreement", (np.zeros((2, 4), int), np.zeros(4, int))),
 }
 
@@ -108,7 +108,7 @@ def test_every_room_has_checked_shapes():
 
 USER = """
 import sys
-from learnt.rewards.canonical import val
+from learnt.rewards.val import val
 print("beartype" in sys.modules, hasattr(val, "__wrapped__"))
 """
 

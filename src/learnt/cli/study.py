@@ -1,4 +1,4 @@
-"""`learnt study starc|reacher|preferences`: a paper's experiment, with the published numbers beside ours."""
+"""`learnt study starc|reacher|pendulum|preferences`: experiments, with the published numbers beside ours."""
 
 from __future__ import annotations
 
@@ -82,10 +82,30 @@ def reacher(
     from learnt.io.atomic import write_json
     from learnt.studies.reacher import reacher as run
 
-    found = run(samples=samples, seeds=seeds)
+    found = run(samples=samples, seeds=seeds, quiet=quiet)
     if json is not None:
         write_json(json, found.to_dict())
-    _show(found, quiet)
+    _show(found.table(), quiet)
+
+
+@app.command
+def pendulum(*, json: Path | None = None, quiet: bool = False) -> None:
+    """What does compressing a reward network cost? Pruned and quantised copies on Pendulum-v1 (needs learnt[rl]).
+
+    Parameters
+    ----------
+    json
+        Write the numbers as JSON to this file.
+    quiet
+        Print nothing but errors.
+    """
+    from learnt.io.atomic import write_json
+    from learnt.studies.pendulum import compression
+
+    found = compression()
+    if json is not None:
+        write_json(json, found.to_dict())
+    _show(found.table(), quiet)
 
 
 @app.command

@@ -25,7 +25,9 @@ Norm = Literal["l1", "l2", "linf", "weighted_l1", "weighted_l2", "weighted_linf"
 NORMS: tuple[Norm, ...] = get_args(Norm)
 
 
-def norm_of(form: Float[np.ndarray, "*batch s a k"], mdp: TabularMDP, norm: Norm = "weighted_l2") -> Any:
+def norm_of(
+    form: Float[np.ndarray, "*batch s a k"], mdp: TabularMDP, norm: Norm = "weighted_l2"
+) -> float | Float[np.ndarray, "*batch"]:
     """A norm of canonical forms (..., S, A, 1), constant in the next state, or (..., S, A, S).
 
     Returns:

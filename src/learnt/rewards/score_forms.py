@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from learnt.core.measure import Sums
 from learnt.rewards.scores import Responses, ScoreView
@@ -33,7 +32,7 @@ class Canonical:
     """
 
     name: str
-    form: Float[np.ndarray, "m"]
+    form: np.ndarray
     size: float
     trivial: bool
     data: Responses

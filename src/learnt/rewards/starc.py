@@ -108,7 +108,7 @@ def starc_distance(
         if normalisation == "none":
             raise InputError("metric", found="none, without a normalisation", expected="a norm")
         metric = normalisation
-    return norm_of(first - second, mdp, metric)
+    return float(norm_of(first - second, mdp, metric))
 
 
 def reward_for(form: Canonicalisation, reward: Any, mdp: TabularMDP, name: str) -> np.ndarray:
@@ -194,14 +194,14 @@ class STARC(Measure[RewardView, TabularMDP]):
     def prepare(self, thing: RewardView, data: TabularMDP, *, rng: np.random.Generator) -> Standardised:
         """The standardised reward."""
         form = canonical(thing.reward, data, self.canonicalisation)
-        size = norm_of(form, data, self.norm)
+        size = float(norm_of(form, data, self.norm))
         trivial = size <= TRIVIAL * float(largest_read(thing.reward, data, possible=True))
         return Standardised(name=thing.name, form=np.zeros_like(form) if trivial else form / size, size=size, mdp=data)
 
     def compare(self, a: Standardised, b: Standardised, *, rng: np.random.Generator) -> Evidence:
         """The distance, and where (state, action) the two differ most."""
         mdp, gap = a.mdp, a.form - b.form
-        value = norm_of(gap, mdp, self.norm)
+        value = float(norm_of(gap, mdp, self.norm))
         share, of_a, of_b = (_by_action(form, mdp) for form in (np.square(gap), a.form, b.form))
         total = float(share.sum())
         share = share / total if value > ROUNDING else np.zeros_like(share)
