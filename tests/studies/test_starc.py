@@ -164,6 +164,16 @@ def test_the_same_bits_for_any_number_of_processes_and_when_resumed_or_extended(
         starc_study(tmp_path / "two", environments=4, seed=1, quiet=True, **FEW)
 
 
+def test_impossible_transitions_are_so_only_when_clipped_and_a_directory_is_one_or_the_other(tmp_path):
+    settings = {**FEW, "pairs": 6, "seed": 0}
+    item = {"environment": 0, "discount": 0.9}
+    theirs, clipped = (environment(item, settings={**settings, "clip": clip}) for clip in (False, True))
+    assert (theirs["values"] != clipped["values"]).any()
+    starc_study(tmp_path, environments=2, clip=True, quiet=True, **settings)
+    with pytest.raises(ResumeError, match="clip"):
+        starc_study(tmp_path, environments=2, quiet=True, **settings)
+
+
 def test_correlations_fall_as_the_discount_nears_one(tmp_path):
     found = starc_study(
         tmp_path, environments=8, pairs=3, steps=6, states=16, actions=3, discounts=(0.5, 0.9, 0.99), jobs=2, quiet=True
