@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,6 +108,21 @@ def test_each_metric_and_regret_of_a_row_is_what_the_library_says(clip):
         for j, (a, b) in enumerate(((r1, ri), (ri, r1))):
             best = optimal_policy_regret(a, b, mdp)
             assert best.optimistic - 1e-9 <= found["optimal"][row, j] <= best.pessimistic + 1e-9
+
+
+def test_metrics_of_the_authors_rewards_are_those_of_their_code():
+    golden = json.loads((Path(__file__).parents[1] / "golden" / "starc_random.json").read_text())
+    rng = np.random.RandomState(golden["seed"])
+    mdp = random_mdp(golden["states"], golden["actions"], discount=golden["discount"], legacy_rng=rng)
+    r1, r2 = random_reward(mdp, rng), random_reward(mdp, rng)
+    found = rows(r1[None], r2[None], mdp, steps=1)
+    for name, value in golden["metrics_of_the_authors_code"].items():
+        # Their values are iterated to 1e-8, and their minimal potentials descend a gradient in float32.
+        tolerance = 1e-4 if name.startswith("Minimal") else 2e-7 if name.startswith("VAL") else 1e-12
+        assert found["values"][0, METRICS.index(name)] == pytest.approx(value, rel=tolerance), name
+    regrets = [golden["optimal_regret_1"], golden["optimal_regret_2"]]
+    np.testing.assert_allclose(found["optimal"][0], regrets, rtol=1e-9)
+    assert found["values"][0, -1] == pytest.approx(golden["return_range"], rel=1e-9)
 
 
 def test_a_trivial_reward_is_flagged_and_no_row_is_nan():
