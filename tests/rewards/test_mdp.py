@@ -210,3 +210,13 @@ def test_random_processes_are_reproducible_sparse_and_seeded():
     np.testing.assert_array_equal(np.random.get_state()[1], state)
     with pytest.raises(InputError, match="positive"):
         TabularMDP.random(0, 2)
+
+
+def test_what_a_sparse_process_writes_it_reads():
+    dense = TabularMDP.random(5, 2, seed=0)
+    thin = TabularMDP(dense.kernel, dense.initial, dense.discount)
+    r = np.random.default_rng(0).standard_normal((5, 2))
+    written = thin.as_reward(r)
+    assert written.shape == (5, 2, 1)
+    for mdp in (thin, dense):
+        np.testing.assert_array_equal(mdp.as_reward(written)[..., 0], r)

@@ -20,6 +20,7 @@ from learnt.rewards.files import save_mdp as save_mdp
 from learnt.rewards.frontier import proxy_frontier as proxy_frontier
 from learnt.rewards.goodhart import goodhart_angle as goodhart_angle
 from learnt.rewards.gridworld import grid_world as grid_world
+from learnt.rewards.imitation import reward_from_imitation as reward_from_imitation
 from learnt.rewards.improvement import improvement as improvement
 from learnt.rewards.lstd import LSTD as LSTD
 from learnt.rewards.mdp import RewardView as RewardView
@@ -31,6 +32,9 @@ from learnt.rewards.norms import norm_of as norm_of
 from learnt.rewards.npec import npec_distance as npec_distance
 from learnt.rewards.optimal_regret import optimal_policy_regret as optimal_policy_regret
 from learnt.rewards.pairwise import pairwise_rewards as pairwise_rewards
+from learnt.rewards.random_mdp import interpolation as interpolation
+from learnt.rewards.random_mdp import random_mdp as random_mdp
+from learnt.rewards.random_mdp import random_reward as random_reward
 from learnt.rewards.record import compare_rewards as compare_rewards
 from learnt.rewards.regret import regret_matrix as regret_matrix
 from learnt.rewards.regret import worst_case_regret as worst_case_regret
@@ -51,5 +55,6 @@ from learnt.rewards.smallest import smallest_equivalent as smallest_equivalent
 from learnt.rewards.starc import STARC as STARC
 from learnt.rewards.starc import standardise as standardise
 from learnt.rewards.starc import starc_distance as starc_distance
+from learnt.rewards.toy_text import reward_from_toy_text as reward_from_toy_text
 from learnt.rewards.val import Val as Val
 from learnt.rewards.val import ValPotential as ValPotential

@@ -40,7 +40,7 @@ def epic(
     d_s = distribution(state_dist, mdp.n_states, "state_dist")
     d_a = distribution(action_dist, mdp.n_actions, "action_dist")
     full = np.broadcast_to(reward, (*reward.shape[:-1], mdp.n_states))
-    mean = np.einsum("a,...sak,k->...s", d_a, full, d_s, optimize=True)
+    mean = (full @ d_s) @ d_a
     ahead = mdp.discount * (mean - (mean @ d_s)[..., None])
     return full + ahead[..., None, None, :] - mean[..., :, None, None]
 

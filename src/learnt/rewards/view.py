@@ -66,6 +66,8 @@ def _array(mdp: TabularMDP, reward: Any, axes: Axes, name: str) -> np.ndarray:
                 remedy="Say axes='sa' or axes='ss', or give the array as (S, A, S).",
             )
         axes = "s" if array.ndim == 1 else "sa" if array.ndim == 2 else "sas"
+    if array.shape == (s, a, 1):  # as this room itself writes rewards that are constant in the next state
+        array, axes = array[..., 0], "sa"
     shapes = {"s": (s,), "sa": (s, a), "ss": (s, s), "sas": (s, a, s)}
     if axes not in shapes:
         raise InputError("axes", found=f"{axes!r}", expected="'auto', 's', 'sa', 'ss' or 'sas'")

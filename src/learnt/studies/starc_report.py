@@ -40,30 +40,32 @@ def table(study: StarcStudy, metrics: Sequence[str] | None = None) -> Table:
     made = Table(
         title=f"{study.rows:,} rows: {s['environments']} environments of {s['states']} states and {s['actions']} "
         f"actions, {s['pairs']} pairs of rewards, {s['steps']} steps; seed {s['seed']}",
-        caption=f"Pearson's correlation of each metric (form-normalisation-metric) with regret, 95 % intervals over "
-        f"environments. {study.trivial:,} rows with a trivial reward are left out. Best-policy regret is on average "
+        caption="Pearson's correlation of each metric (form-normalisation-metric; w: weighted) with the regret of best "
+        "policies (95 % intervals over environments) and with the worst case; rank: Spearman's. "
+        f"{study.trivial:,} rows with a trivial reward are left out. Best-policy regret is on average "
         f"{100 * study.share_of_worst:.0f} % of the worst case.",
         box=box.SIMPLE_HEAD,
         title_justify="left",
         caption_justify="left",
         pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
     several = len(s["discounts"]) > 1
-    made.add_column("metric", no_wrap=True, min_width=25)
+    made.add_column("metric", no_wrap=True)
     if several:
         made.add_column("discount", justify="right")
-    for column in ("published", "best-policy regret", "Spearman", "worst-case regret", "Spearman"):
+    for column in ("paper", "best-policy regret", "rank", "worst case", "rank"):
         made.add_column(column, justify="right", no_wrap=True)
     for gamma in s["discounts"]:
         for name in SHOWN if metrics is None else metrics:
             e = study.at(name, gamma)
             made.add_row(
-                name,
+                name.replace("weighted_", "w"),  # the table has to fit 80 columns
                 *([f"{gamma:g}"] if several else []),
                 _number(e.published),
                 _interval(e.pearson, e.low, e.high),
                 _number(e.spearman),
-                _interval(e.worst_pearson, e.worst_low, e.worst_high),
+                _number(e.worst_pearson),
                 _number(e.worst_spearman),
             )
     return made
@@ -156,7 +158,7 @@ def _number(value: float | None) -> str:
 
 
 def _interval(value: float, low: float, high: float) -> str:
-    ends = f" [{low:.3f}, {high:.3f}]" if np.isfinite(low) else ""
+    ends = f" [{low:.2f}, {high:.2f}]" if np.isfinite(low) else ""
     return f"{_number(value)}{ends}"
 
 
