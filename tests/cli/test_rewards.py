@@ -175,7 +175,7 @@ def test_scores_that_cannot_be_joined_are_an_error(learnt, scored):
 def test_the_study_of_random_processes_runs_resumes_and_prints_the_published_numbers(learnt, tmp_path):
     words = ("study", "starc", "--out", tmp_path / "s", "--environments", 2, "--pairs", 1, "--steps", 4, "--states", 8)
     code, out, _ = learnt(*words)
-    assert code == 0 and "VAL-2-2" in out and "published" in out
+    assert code == 0 and "VAL-2-2" in out and "paper" in out
     again = learnt(*words)
     assert again[0] == 0 and again[1] == out
 

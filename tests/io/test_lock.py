@@ -77,13 +77,13 @@ def test_of_two_racing_writers_exactly_one_proceeds(tmp_path):
 import sys, time
 from learnt.io.lock import run_lock
 from learnt.core.errors import BusyError
-for line in sys.stdin:
+while line := sys.stdin.readline():
     directory, begin = line.split()
     while time.time() < float(begin): pass
     try:
         with run_lock(directory):
-            time.sleep(0.03)
             print("held", flush=True)
+            sys.stdin.readline()  # held until told, however late the other is on a busy machine
     except BusyError:
         print("busy", flush=True)
 """
@@ -91,7 +91,7 @@ for line in sys.stdin:
     pair = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     try:
         for process_ in pair:  # both have imported everything before the race begins
-            process_.stdin.write(f"{tmp_path / 'warm'} 0\n")
+            process_.stdin.write(f"{tmp_path / 'warm'} 0\nrelease\n")
             process_.stdin.flush()
             process_.stdout.readline()
         for race in range(50):
@@ -99,7 +99,11 @@ for line in sys.stdin:
             for process_ in pair:
                 process_.stdin.write(f"{tmp_path / str(race)} {begin}\n")
                 process_.stdin.flush()
-            assert sorted(process_.stdout.readline() for process_ in pair) == ["busy\n", "held\n"], race
+            said = [process_.stdout.readline() for process_ in pair]
+            assert sorted(said) == ["busy\n", "held\n"], race
+            holder = pair[said.index("held\n")]
+            holder.stdin.write("release\n")
+            holder.stdin.flush()
     finally:
         for process_ in pair:
             process_.stdin.close()

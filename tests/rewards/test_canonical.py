@@ -42,7 +42,7 @@ def test_golden_forms_come_out():
 
 @given(mdp=processes(), form=FORMS, seed=st.integers(0, 999), scale=st.floats(0.01, 100))
 @settings(max_examples=200, deadline=None)
-def test_shaping_redistribution_and_scale_pass_through_as_they_must(mdp, form, seed, scale):
+def test_check_04_shaping_redistribution_and_scale_pass_through_as_they_must(mdp, form, seed, scale):
     r = reward_for(mdp, seed)
     changed = scale * redistribution(potential_shaping(r, potential_for(mdp, seed), mdp), change_for(mdp, seed), mdp)
     reference = scale * canonical(r, mdp, form)
@@ -51,8 +51,8 @@ def test_shaping_redistribution_and_scale_pass_through_as_they_must(mdp, form, s
 
 
 @given(mdp=processes(), form=FORMS, seed=st.integers(0, 999))
-@settings(max_examples=100, deadline=None)
-def test_forms_are_linear_idempotent_and_stay_in_their_class(mdp, form, seed):
+@settings(max_examples=200, deadline=None)
+def test_check_04_forms_are_linear_idempotent_and_stay_in_their_class(mdp, form, seed):
     r1, r2 = reward_for(mdp, seed), reward_for(mdp, seed + 1)
     shape = mdp.transitions.shape
     c1, c2 = (np.broadcast_to(canonical(r, mdp, form), shape) for r in (r1, r2))
