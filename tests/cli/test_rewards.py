@@ -186,3 +186,16 @@ def test_preferences_are_studied_from_the_command_line(learnt, tmp_path):
     )
     assert code == 0 and "500" in out
     assert len(json.loads((tmp_path / "p.json").read_text())["rows"]) == 4
+
+
+def test_files_are_written_before_anything_is_printed(grid, tmp_path):
+    """A reader such as `head` may close the pipe: the report must be there by then."""
+    import subprocess
+    import sys
+
+    words = [sys.executable, "-c", "import sys; from learnt.cli.main import run; sys.exit(run(sys.argv[1:]))"]
+    words += ["rewards", "compare", str(grid), "path", "cliff", "--html", str(tmp_path / "r.html")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        process.stdout.close()
+        process.wait(60)
+    assert (tmp_path / "r.html").exists()

@@ -127,16 +127,16 @@ def compare(
         if "look like probabilities" not in str(error) or not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise _with_flags(error) from None
         found = go(_asked(error))
-    if json is not None and str(json) == "-":
-        print(found.to_json(), end="")
-    elif not quiet:
-        print(found)
     if json is not None and str(json) != "-":
         found.to_json(json)
         _told(json, quiet)
     if html is not None:
         found.to_html(html)
         _told(html, quiet)
+    if json is not None and str(json) == "-":
+        print(found.to_json(), end="")
+    elif not quiet:
+        print(found)
     return _judge(found, conditions)
 
 

@@ -84,10 +84,6 @@ def compare(
         first, second, mdp, names=_names(a, b), canonicalisation=form, normalisation=normalisation, metric=measure,
         regret=not skip_regret,
     )  # fmt: skip
-    if json is not None and str(json) == "-":
-        print(found.to_json(), end="")
-    elif not quiet:
-        print(found.summary())
     if json is not None and str(json) != "-":
         from learnt.io.atomic import write_json
 
@@ -98,6 +94,10 @@ def compare(
         report = _report(first, second, others, mdp, form, normalisation, names, regret=not skip_regret)
         report.to_html(html, title=f"Would optimising {names[1]} be safe for {names[0]}?")
         _told(html, quiet)
+    if json is not None and str(json) == "-":
+        print(found.to_json(), end="")
+    elif not quiet:
+        print(found.summary())
     regret = None if found.worst_case_regret is None else found.worst_case_regret.normalised
     return _gate((("--max-distance", "distance", found.distance, max_distance),
                   ("--max-regret", "worst-case regret", regret, max_regret)))  # fmt: skip
@@ -156,12 +156,6 @@ def pairwise(
         {name: reward_of(spec, mdp, inside, world) for name, spec in zip(names, chosen, strict=True)},
         mdp, canonicalisation=form, normalisation=normalisation, metric=measure,
     )  # fmt: skip
-    if json is not None and str(json) == "-":
-        from learnt.io.atomic import dump_json
-
-        print(dump_json(found.to_dict(), name="matrix"))
-    elif not quiet:
-        print(found)
     if json is not None and str(json) != "-":
         from learnt.io.atomic import write_json
 
@@ -170,6 +164,12 @@ def pairwise(
     if picture is not None:
         found.save_picture(picture)
         _told(picture, quiet)
+    if json is not None and str(json) == "-":
+        from learnt.io.atomic import dump_json
+
+        print(dump_json(found.to_dict(), name="matrix"))
+    elif not quiet:
+        print(found)
     largest = float(found.distances.max())
     return _gate((("--max-distance", "the largest distance", largest, max_distance),))
 
@@ -245,12 +245,6 @@ def score(
         for other in others
     ]  # fmt: skip
     record = {"schema": "learnt.responses/1", "distances": found.to_dict(), "best_of_n": [p.to_dict() for p in picked]}
-    if json is not None and str(json) == "-":
-        from learnt.io.atomic import dump_json
-
-        print(dump_json(record, name="scores"))
-    elif not quiet:
-        _print_tables(found, *picked)
     if json is not None and str(json) != "-":
         from learnt.io.atomic import write_json
 
@@ -268,6 +262,12 @@ def score(
         )  # fmt: skip
         answers.to_html(html, title=f"Would {others[0]} prefer the same responses as {true}?")
         _told(html, quiet)
+    if json is not None and str(json) == "-":
+        from learnt.io.atomic import dump_json
+
+        print(dump_json(record, name="scores"))
+    elif not quiet:
+        _print_tables(found, *picked)
     worst = max(e.value for p in picked for e in p.relative if e.defined) if picked else None
     largest = max(pair.distance.value for pair in found.pairs)
     return _gate((("--max-distance", "the largest distance", largest, max_distance),
