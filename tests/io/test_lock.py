@@ -90,8 +90,8 @@ while line := sys.stdin.readline():
     command = [sys.executable, "-c", script]
     pair = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     try:
-        for process_ in pair:  # both have imported everything before the race begins
-            process_.stdin.write(f"{tmp_path / 'warm'} 0\nrelease\n")
+        for i, process_ in enumerate(pair):  # both have imported everything before the race begins
+            process_.stdin.write(f"{tmp_path / f'warm{i}'} 0\nrelease\n")
             process_.stdin.flush()
             process_.stdout.readline()
         for race in range(50):
