@@ -134,6 +134,14 @@ def test_check_08_induction_on_the_example_of_the_specification():
     assert answer == (PAD, UNK, PAD, UNK, PAD, "2", PAD, "1")
 
 
+@pytest.mark.parametrize("name", ["hist", "double_hist", "reverse", "induction"])
+def test_check_10_the_oracles_agree_with_the_hand_written_programs(name):
+    task = getattr(tasks, name)(size=3)
+    for tokens, predicted in GOLDEN["hand_examples"][name]:
+        answer = task.answer([tokens]).targets[0]
+        assert [(i, label) for i, label in enumerate(answer) if label not in (PAD, predicted[i])] == []
+
+
 def test_numbers_sort_as_text_when_there_are_two_digits():
     assert sort_answer((START, "2", "10", "1", END)) == (PAD, "1", "10", "2", PAD)
     assert "10" in tasks.sort(16, 16, size=3).vocab
