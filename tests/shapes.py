@@ -26,6 +26,7 @@ CHECKED = (
     "learnt.core.statistics",
     "learnt.distill",
     "learnt.invariance",
+    "learnt.programs.evaluator",
     "learnt.rewards",
     "learnt.robustness",
     "learnt.similarity",

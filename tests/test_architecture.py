@@ -12,7 +12,9 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "learnt"
 FILES = sorted(SOURCE.rglob("*.py"))
-FAMILIES = ("agreement", "calibration", "similarity", "attribution", "robustness", "invariance", "rewards", "distill")
+FAMILIES = (
+    "agreement", "calibration", "similarity", "attribution", "robustness", "invariance", "rewards", "distill", "programs",
+)  # fmt: skip
 WORK = ("train", "run", "data", "adapters")
 TYPES = (
     "core.errors", "core.panels", "core.measure", "core.examples", "core.subject", "core.statistics", "core.version",
