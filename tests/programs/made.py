@@ -135,3 +135,12 @@ def large_program(seed: int = 0) -> Program:
     votes = {v: rng.normal(size=(8, 5)) for v in categorical} | {v: rng.normal(size=5) for v in numerical}
     vocab = ["<pad>", *"01234", "<s>", "</s>"]
     return Program(vocab=vocab, labels=list("01234"), k=8, n_ctx=8, layers=layers, classifier=votes)
+
+
+def one_layer_sort() -> Program:
+    """Spec 2.5: logit_y(p) = y p - y / 2 - sum_v n_v max(0, y - v), from counts of four tokens and the position."""
+    heads = [Head(query="positions", key="tokens", value="ones", predicate=[v + 1] * 8) for v in range(4)]
+    votes = {f"num_attn_0_{v}": [-max(0.0, y - v) for y in range(5)] for v in range(4)}
+    votes |= {"positions": [[float(y * p) for y in range(5)] for p in range(8)], "ones": [-y / 2 for y in range(5)]}
+    vocab = ["<pad>", "0", "1", "2", "3", "4", "<s>", "</s>"]
+    return Program(vocab=vocab, labels=list("01234"), k=8, n_ctx=8, layers=[Layer(num_heads=heads)], classifier=votes)

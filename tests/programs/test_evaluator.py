@@ -1,6 +1,8 @@
 """Whole batches: the evaluator is the interpreter, bit by bit, on golden and random programs; and it is quick."""
 
 import time
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from learnt.programs.evaluator import nearest, net_outputs, sums
 from learnt.programs.interpreter import count
 from learnt.programs.program import ReluNet
 
-from .made import CASES, PROGRAMS, golden, large_program, random_inputs, random_program, tiny
+from .made import CASES, PROGRAMS, golden, large_program, one_layer_sort, random_inputs, random_program, tiny
 
 
 def same(program, inputs, **options):
@@ -101,6 +103,35 @@ def test_chunks_are_put_together_in_order():
     np.testing.assert_array_equal(whole.variables["tokens"][:, 1], whole.batch.ids[:, 1])
 
 
+SPACE = [["<s>", *word, "</s>"] for n in range(1, 7) for word in product("01234", repeat=n)]
+
+
+@pytest.mark.parametrize(
+    ("program", "oracle"),
+    [(golden("reverse"), lambda word: word[::-1]), (one_layer_sort(), sorted)],
+    ids=["reverse", "sort"],
+)
+def test_check_10_hand_written_programs_are_exact_on_all_19530_inputs(program, oracle):
+    assert len(SPACE) == 19_530
+    wrong = [
+        tokens
+        for tokens, labels in zip(SPACE, evaluate(program, SPACE).labels, strict=True)
+        if list(labels[1:-1]) != list(oracle(tokens[1:-1]))
+    ]
+    assert wrong == []
+
+
+def test_check_10_one_changed_predicate_entry_changes_answers():
+    program = golden("reverse")
+    layer = program.layers[1]
+    head = layer.cat_heads[0]
+    predicate = (*head.predicate[:3], 5, *head.predicate[4:])
+    changed = replace(
+        program, layers=(program.layers[0], replace(layer, cat_heads=(replace(head, predicate=predicate),)))
+    )
+    assert (evaluate(changed, SPACE).predictions != evaluate(program, SPACE).predictions).any()
+
+
 def test_after_the_end_of_an_input_there_is_no_prediction():
     program = golden("hist")
     found = evaluate(program, [["<s>", "2", "5", "5"], ["<s>"]])
@@ -143,8 +174,9 @@ def test_check_23_the_error_names_the_input_in_a_batch():
         evaluate(program, [["red"], ["x"]])
     with pytest.raises(InputError, match="no input"):
         evaluate(program, [])
-    with pytest.raises(InputError, match="lists of tokens"):
-        evaluate(program, "red")
+    for inputs in ("red", None, 3):
+        with pytest.raises(InputError, match="lists of tokens"):
+            evaluate(program, inputs)
 
 
 def test_sums_that_may_not_fit_are_refused():

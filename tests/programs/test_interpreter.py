@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from learnt.core.errors import InputError
 from learnt.programs import Head, Layer, NumMLP, Program, ReluNet, attend, from_fields, run
 
-from .made import CASES, GOLDEN, PROGRAMS, golden, random_inputs, random_program, tiny
+from .made import CASES, GOLDEN, PROGRAMS, golden, one_layer_sort, random_inputs, random_program, tiny
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -62,15 +62,6 @@ def test_check_22_pooled_logits_are_means_over_the_true_length():
 def test_check_08_induction_answers_what_came_after_and_unknown_for_a_new_letter():
     expected = ("<pad>", "<unk>", "<pad>", "<unk>", "<pad>", "2", "<pad>", "1")
     assert golden("induction")("<s> a 1 b 2 b 2 a".split()) == expected
-
-
-def one_layer_sort() -> Program:
-    """Spec 2.5: logit_y(p) = y p - y / 2 - sum_v n_v max(0, y - v), from counts of four tokens and the position."""
-    heads = [Head(query="positions", key="tokens", value="ones", predicate=[v + 1] * 8) for v in range(4)]
-    votes = {f"num_attn_0_{v}": [-max(0.0, y - v) for y in range(5)] for v in range(4)}
-    votes |= {"positions": [[float(y * p) for y in range(5)] for p in range(8)], "ones": [-y / 2 for y in range(5)]}
-    vocab = ["<pad>", "0", "1", "2", "3", "4", "<s>", "</s>"]
-    return Program(vocab=vocab, labels=list("01234"), k=8, n_ctx=8, layers=[Layer(num_heads=heads)], classifier=votes)
 
 
 def test_check_07_sort_by_one_layer_and_histogram_have_the_closed_form_logits():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnt.core.errors import InputError, LearntError, StorageError
+from learnt.core.errors import InputError, LearntError, ShapeError, StorageError
 from learnt.programs import Program, from_fields, from_json, load, to_fields, to_json
 
 from .made import PROGRAMS, golden, random_inputs, random_program, tiny
@@ -61,6 +61,12 @@ def test_check_12_the_text_does_not_depend_on_the_hash_seed():
     for seed in ("0", "1"):
         done = subprocess.run([sys.executable, "-c", WRITE], input=text, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed})  # fmt: skip
         assert done.stdout == text
+
+
+def test_zeros_of_either_sign_are_written_alike():
+    plus, minus = (from_fields(tiny(classifier={"ones": [0, zero, 1]})) for zero in (0.0, -0.0))
+    assert plus == minus
+    assert to_json(plus) == to_json(minus)
 
 
 def test_default_names_are_not_written_and_others_are():
@@ -153,6 +159,13 @@ def test_check_23_bad_json_is_refused_with_line_and_column(text, message, tmp_pa
     with pytest.raises(InputError, match=message) as caught:
         load(path)
     assert "bad.json" in str(caught.value)
+
+
+def test_an_error_in_a_file_names_the_file_and_the_place(tmp_path):
+    path = tmp_path / "wrong.json"
+    path.write_text(json.dumps(tiny(k=5)), encoding="utf-8")
+    with pytest.raises(ShapeError, match=r"wrong\.json, layers\[0\]\.cat_heads\[0\]\.predicate: found 4 entries"):
+        load(path)
 
 
 def test_a_missing_file_is_a_storage_error(tmp_path):

@@ -71,6 +71,8 @@ def integers(values: Any, where: str, size: int | None, high: int) -> tuple[int,
     listed = sequence(values, where, "integers")
     if size is not None and len(listed) != size:
         raise ShapeError(where, found=f"{len(listed)} entries", expected=f"{size}")
+    if {*map(type, listed)} == {int} and min(listed) >= 0 and max(listed) <= high:
+        return tuple(listed)  # a search makes thousands of programs, nearly all of them good
     return tuple(integer(v, f"{where}[{i}]", 0, high) for i, v in enumerate(listed))
 
 
@@ -87,7 +89,7 @@ def real(value: Any, where: str) -> float:
         raise NonFiniteError(where, found=f"{number}", expected="a finite number")
     if abs(number) > LARGEST:
         raise InputError(where, found=f"{number:g}", expected=f"a number between -{LARGEST:g} and {LARGEST:g}")
-    return number
+    return number + 0.0
 
 
 def reals(values: Any, where: str, size: int | None) -> tuple[float, ...]:
@@ -95,6 +97,8 @@ def reals(values: Any, where: str, size: int | None) -> tuple[float, ...]:
     listed = sequence(values, where, "numbers")
     if size is not None and len(listed) != size:
         raise ShapeError(where, found=f"{len(listed)} numbers", expected=f"{size}")
+    if {*map(type, listed)} == {float} and all(-LARGEST <= v <= LARGEST for v in listed):
+        return tuple(v + 0.0 for v in listed)  # -0.0 becomes 0.0: they are equal, and equal things are written alike
     return tuple(real(v, f"{where}[{i}]") for i, v in enumerate(listed))
 
 

@@ -10,7 +10,7 @@ contiguous row for each position, and (B, N) outside.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
@@ -96,7 +96,7 @@ def encode(program: Program, inputs: Sequence[Sequence[str]], *, unknown: str = 
         InputError: no input, or one that the program cannot take.
     """
     vocabulary = Vocabulary(program, unknown=unknown)
-    if isinstance(inputs, str):
+    if isinstance(inputs, str) or not isinstance(inputs, Iterable):
         raise InputError("inputs", found=short(inputs), expected="lists of tokens")
     rows = [vocabulary.ids(tokens, name=f"inputs[{i}]") for i, tokens in enumerate(inputs)]
     if not rows:

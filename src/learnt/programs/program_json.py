@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from learnt.core.errors import InputError
-from learnt.io.atomic import dump_json, read_json, write_text
+from learnt.core.errors import InputError, LearntError
+from learnt.io.atomic import dump_json, read_json, show, write_text
 from learnt.io.strict import parse_json
 from learnt.programs._frozen import integer, sequence, short, text, thawed
 from learnt.programs.program import KINDS, Head, Layer, NumMLP, Program, ReluNet, TableMLP
@@ -77,7 +77,13 @@ def from_json(document: str | bytes, *, name: str = "program") -> Program:
 
 def load(path: str | os.PathLike[str]) -> Program:
     """The program of a file; errors as `from_json`, and StorageError for one that cannot be read."""
-    return from_fields(read_json(path, max_bytes=LIMIT), name=os.fspath(path))
+    fields, name = read_json(path, max_bytes=LIMIT), show(path)
+    try:
+        return from_fields(fields, name="program")
+    except LearntError as error:
+        raise type(error)(
+            f"{name}, {error.argument}", found=error.found, expected=error.expected, remedy=error.remedy
+        ) from None
 
 
 def from_fields(fields: Any, *, name: str = "program", schema: bool = True) -> Program:

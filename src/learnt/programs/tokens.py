@@ -72,9 +72,9 @@ class Vocabulary:
             return self._ids[word]
         if self._other is not None:
             return self._other
-        near = get_close_matches(word, self._ids, n=3, cutoff=0.0)
+        near = get_close_matches(word[:60], self._ids, n=3, cutoff=0.0)
         raise InputError(
             where,
-            found=f"the unknown token {word!r}",
-            expected=f"a token of the vocabulary, nearest {', '.join(map(repr, near))}",
+            found=f"the unknown token {short(word)}",
+            expected=f"a token of the vocabulary, nearest {', '.join(map(short, near))}",
         )
