@@ -3,7 +3,7 @@ import gzip
 import pytest
 
 from learnt.core.errors import InputError, StorageError, UntrustedFileError
-from learnt.io.textlines import read_lines
+from learnt.io.textlines import read_lines, stream_lines
 
 
 def test_text_is_read_in_the_encoding_it_is_in(tmp_path):
@@ -33,3 +33,13 @@ def test_files_that_are_not_text_are_refused(tmp_path):
         read_lines(file, max_bytes=1_000)
     with pytest.raises(StorageError, match="a directory"):
         read_lines(tmp_path)
+
+
+def test_large_files_are_read_one_line_at_a_time(tmp_path):
+    file = tmp_path / "text"
+    file.write_bytes("a\r\n\ncaf\u00e9\x85b".encode())
+    assert list(stream_lines(file)) == ["a", "", "caf\u00e9\x85b"]
+    file.write_bytes(b"a\ncaf\xe9\n")
+    lines = stream_lines(file)
+    with pytest.raises(InputError, match="line 2, byte 4"):
+        list(lines)

@@ -8,10 +8,12 @@ Latin-1 takes for control characters. Lines end at a line feed only: `str.splitl
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from learnt.core.errors import InputError, UntrustedFileError
 from learnt.io.reading import open_source, printable
+from learnt.io.tables import _lines
 
 ENCODINGS = ("utf-8-sig", "cp1252", "latin-1")
 
@@ -43,6 +45,22 @@ def read_lines(
         raise InputError(where, found="bytes of another encoding", expected=f"text in {' or '.join(encodings)}")
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     return lines[:-1] if lines[-1] == "" else lines
+
+
+def stream_lines(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> Iterator[str]:
+    """The lines of a UTF-8 file, plain or gzipped, one at a time, for files too large to hold.
+
+    Args:
+        path: the file.
+        max_bytes: as `read_lines`.
+
+    Raises:
+        StorageError: missing or unreadable. UntrustedFileError: NUL bytes, a line without end, too large inflated.
+        InputError: not UTF-8, with line and byte.
+    """
+    with open_source(path, max_bytes=max_bytes) as source:
+        for line in _lines(source):
+            yield line[:-1]
 
 
 def _decoded(data: bytes, encoding: str) -> str | None:

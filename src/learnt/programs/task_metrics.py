@@ -1,8 +1,8 @@
 """How well does a program do a task? Share of right positions, share of right sequences, F1 of exact entities.
 
-    token accuracy      right scored positions / scored positions                            [paper, section 4.1]
+    token accuracy      right scored positions / scored positions                            [spec 2.1]
     sequence accuracy   sequences without a wrong scored position / sequences with one
-    span F1             2 P R / (P + R) over entities (sentence, type, first, last), micro average   [section 5.1]
+    span F1             2 P R / (P + R) over entities (sentence, type, first, last), micro average   [spec 2.2]
 
 An entity in strict IOB2 is a B-x with all I-x that follow at once; an I-x after anything else belongs to none. This is
 what `seqeval` calls mode "strict" with scheme IOB2, with which the published numbers were computed; nothing predicted

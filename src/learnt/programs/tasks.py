@@ -2,7 +2,7 @@
 
 Eight synthetic ones with known answers (`sort`, `reverse`, `hist`, `double_hist`, `most_freq`, `dyck1`, `dyck2`,
 `induction`), and five on language, which read files that you have (`conll`, `trec`, `mr`, `subj`, `ag_news`; also
-`wikiann`). arXiv 2306.01128, sections 4 and 5.
+`wikiann`). arXiv 2306.01128.
 """
 
 from learnt.programs.task import Task as Task

@@ -2,7 +2,7 @@
 
     dyck1   <s> ( ) ) (   ->  P T F F          dyck2: round and curly brackets
 
-Friedman, Wettig, Chen (2023), arXiv 2306.01128, section 4.1; the generator is that of the authors' code (spec 2.1):
+Friedman, Wettig, Chen (2023), arXiv 2306.01128; the generator is that of the authors' code (spec 2.1):
 with probability 1/2 uniform brackets, otherwise N // 2 pairs, each appended to or wrapped around what is there, filled
 up with uniform brackets or cut to N - 1. What the code calls `max_depth` is that number of pairs. The model may look
 back only. dyck1 has 32,768 inputs and can be checked on all of them, dyck2 has 4^15 and cannot.

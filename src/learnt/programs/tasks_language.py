@@ -4,7 +4,7 @@
     vocabulary: <pad>, <unk>, then the `vocab_size` most frequent of the training part, first seen first among equals
     input: <s> words </s>;  target: one tag a word, or the class at position 0                       [spec 2.1, 2.2]
 
-arXiv 2306.01128, section 5 and appendix B. As in the code, the marks count as words of the vocabulary, and the length
+arXiv 2306.01128. As in the code, the marks count as words of the vocabulary, and the length
 filter holds for the test part too, so that accuracies are about short sentences. Different from the code: a label that
 only the test part shows is scored (there it is dropped); words are found by the rule of `treebank_words`, close to
 NLTK's tokenizer, which the code uses; copies of a sentence never sit in both training and carved validation part.

@@ -4,7 +4,7 @@
     WikiANN      lang:word, tab, tag;    both: an empty line between sentences, plain or gzipped
 
 Tags become IOB2: an I-X that continues nothing opens an entity, which is what it means in the IOB1 of the original
-CoNLL files and what the copy that the authors used has. Settings of arXiv 2306.01128, section 5.1 and appendix B:
+CoNLL files and what the copy that the authors used has. Settings of arXiv 2306.01128 (spec 2.2):
 10,000 words, runs of digits to one symbol, at most 30 words, score: F1 of exact entities.
 """
 

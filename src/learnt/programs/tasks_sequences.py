@@ -7,7 +7,7 @@
     most_freq    <s> 4 0 0       ->  0 4 <s>    tokens by falling count, then by first place; filled up with <s>
     induction    <s> a 1 b 2 a   ->  at a letter seen before its digit, at a new one <unk>; elsewhere not scored
 
-Friedman, Wettig, Chen (2023), arXiv 2306.01128, section 4.1 and appendix B; the generators are those of the authors'
+Friedman, Wettig, Chen (2023), arXiv 2306.01128; the generators are those of the authors'
 code (spec 2.1), example by example: `vocab_size` V counts the special tokens, `max_length` N counts the marks.
 
 Different from the code: labels are all possible ones, not those that the training part happens to hold.
@@ -31,7 +31,7 @@ from learnt.programs.task_split import shuffled
 from learnt.run.seeds import derive
 
 Oracle = Callable[[Sequence[str]], Tokens]
-SIZE = 20_000  # distinct examples, section 4.1 of the paper
+SIZE = 20_000  # distinct examples, as in the paper
 
 
 def reverse_answer(tokens: Sequence[str]) -> Tokens:

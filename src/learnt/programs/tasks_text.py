@@ -5,7 +5,7 @@
     Subj      subj.subjective, subj.objective          one sentence a line; a fifth for the test
     AG news   train.csv, test.csv                      "3","title","description": class, then text
 
-Settings of arXiv 2306.01128, section 5.2 and appendix B: 10,000 words, at most 62 of them, a tenth of the training
+Settings of arXiv 2306.01128 (spec 2.2): 10,000 words, at most 62 of them, a tenth of the training
 part as validation where there is none. The authors load these corpora in the copies of the Hugging Face hub. The MR
 split has the sizes of that copy (8,530, 1,066, 1,066); the Subj split has its sizes (8,000, 2,000 before the
 validation part is carved), not its rows, which are unknown here.
