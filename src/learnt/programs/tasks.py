@@ -2,7 +2,7 @@
 
 Eight synthetic ones with known answers (`sort`, `reverse`, `hist`, `double_hist`, `most_freq`, `dyck1`, `dyck2`,
 `induction`), and five on language, which read files that you have (`conll`, `trec`, `mr`, `subj`, `ag_news`; also
-`wikiann`). arXiv 2306.01128.
+`wikiann`); sixty bundled questions (`questions`) need no file. arXiv 2306.01128.
 """
 
 from learnt.programs.task import Task as Task
@@ -13,6 +13,7 @@ from learnt.programs.tasks_dyck import dyck1 as dyck1
 from learnt.programs.tasks_dyck import dyck2 as dyck2
 from learnt.programs.tasks_ner import conll as conll
 from learnt.programs.tasks_ner import wikiann as wikiann
+from learnt.programs.tasks_sample import questions as questions
 from learnt.programs.tasks_sequences import double_hist as double_hist
 from learnt.programs.tasks_sequences import hist as hist
 from learnt.programs.tasks_sequences import induction as induction
