@@ -1,6 +1,6 @@
 import json
 from collections import Counter
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +152,20 @@ def test_joined_text_decides_what_is_the_same_as_in_the_reference():
         yield from [("1", "0"), ("10",), ("1",)]
 
     assert draw(stream, 3, 0) == [("1", "0"), ("1",)]
+
+
+@pytest.mark.parametrize(("failures", "draws"), [(False, 20), (True, 43)])
+def test_drawing_gives_up_as_the_reference_does(failures, draws):
+    """A space of two: with four wanted, 5 * 4 draws; for induction, until more than 10 * 4 of them are repetitions."""
+    taken = []
+
+    def stream(random):
+        for i in count():
+            taken.append(i)
+            yield (str(i % 2),)
+
+    assert draw(stream, 4, 0, failures=failures) == [("0",), ("1",)]
+    assert len(taken) == draws
 
 
 @pytest.mark.parametrize("name", ["sort", "hist", "induction"])
