@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from learnt.programs import tasks as tasks
     from learnt.programs.evaluator import Batch as Batch
     from learnt.programs.evaluator import Evaluation as Evaluation
     from learnt.programs.evaluator import encode as encode
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from learnt.programs.program_json import save as save
     from learnt.programs.program_json import to_fields as to_fields
     from learnt.programs.program_json import to_json as to_json
+    from learnt.programs.task import Task as Task
 
 _WHERE = {
     "Attended": "interpreter",
@@ -42,6 +44,7 @@ _WHERE = {
     "ReluNet": "program",
     "Run": "interpreter",
     "TableMLP": "program",
+    "Task": "task",
     "attend": "interpreter",
     "encode": "evaluator",
     "evaluate": "evaluator",
@@ -54,10 +57,12 @@ _WHERE = {
     "to_json": "program_json",
 }
 
-__all__ = [*_WHERE]
+__all__ = [*_WHERE, "tasks"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "tasks":
+        return import_module("learnt.programs.tasks")
     if name in _WHERE:
         return getattr(import_module(f"learnt.programs.{_WHERE[name]}"), name)
     raise AttributeError(f"module 'learnt.programs' has no attribute {name!r}")
