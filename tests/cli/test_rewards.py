@@ -162,6 +162,15 @@ def test_reward_models_are_compared_by_their_scores(learnt, scored, tmp_path):
     assert "Would near prefer the same responses as true?" in page.read_text()
 
 
+def test_a_regret_that_cannot_be_measured_does_not_pass_its_gate(learnt, scored):
+    true, near, _ = scored
+    rows = [json.loads(line) | {"score": 1.0} for line in true.read_text().splitlines()]
+    true.write_text("".join(json.dumps(row) + "\n" for row in rows))  # a model without preferences
+    code, _, err = learnt("rewards", "score", "--scores", true, near, "--max-regret", 0.5, "--quiet")
+    assert code == 1 and "best-of-N regret is not known" in err
+    assert learnt("rewards", "score", "--scores", true, near, "--quiet")[0] == 0
+
+
 def test_scores_that_cannot_be_joined_are_an_error(learnt, scored):
     true, near, _ = scored
     near.write_text("\n".join(near.read_text().splitlines()[1:]) + "\n")

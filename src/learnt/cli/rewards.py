@@ -268,7 +268,7 @@ def score(
         print(dump_json(record, name="scores"))
     elif not quiet:
         _print_tables(found, *picked)
-    worst = max(e.value for p in picked for e in p.relative if e.defined) if picked else None
+    worst = max((e.value for p in picked for e in p.relative if e.defined), default=None)
     largest = max(pair.distance.value for pair in found.pairs)
     return _gate((("--max-distance", "the largest distance", largest, max_distance),
                   ("--max-regret", "the largest best-of-N regret", worst, max_regret)))  # fmt: skip
