@@ -15,8 +15,10 @@ from hashlib import sha256
 from typing import Any
 
 import numpy as np
+import torch
 
-from learnt.core.errors import InputError, NonFiniteError, ShapeError
+from learnt.core.errors import InputError, ShapeError
+from learnt.core.examples import check_finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,14 +157,7 @@ def _numbers(values: Any, name: str) -> np.ndarray:
     if array.dtype.kind != "f":
         return array
     array = array.astype(np.float64)
-    bad = ~np.isfinite(array)
-    if bad.any():
-        first = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise NonFiniteError(
-            name,
-            found=f"{int(bad.sum())} values that are NaN or infinite, the first at index {first}",
-            expected="numbers",
-        )
+    check_finite(torch.from_numpy(array), name)
     return array
 
 
