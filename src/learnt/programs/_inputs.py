@@ -70,6 +70,4 @@ def asked(
 
 def tokens_of(program: Program, batch: Batch, row: int) -> tuple[str, ...]:
     """The tokens of one input."""
-    return tuple(
-        program.vocab[i] if i or program.vocab[0] != PAD else PAD for i in batch.ids[row, : batch.lengths[row]]
-    )
+    return tuple(program.vocab[i] for i in batch.ids[row, : batch.lengths[row]])
