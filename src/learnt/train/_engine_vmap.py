@@ -104,20 +104,28 @@ class VmapEngine:
         return losses
 
     def _at_once(self, loss: Loss, batches: Batches) -> torch.Tensor | None:
-        """(N,) losses of a chain of plain layers from an objective of outputs alone; None if that is not the case."""
+        """(N,) losses without vmap: by the objective's own `stacked`, or of a chain of plain layers; else None."""
         stack, of_outputs = self._stack, getattr(loss, "of_outputs", None)
-        if of_outputs is None or self._chain is None or self._chain.watched:
+        stacked = getattr(loss, "stacked", None)
+        if stacked is None and (self._chain is None or self._chain.watched):
             return None
-        if torch.is_autocast_enabled(stack.device.type):
+        if stacked is None and (of_outputs is None or torch.is_autocast_enabled(stack.device.type)):
             return None
-        inputs, labels, index, extra = (
-            (batches.inputs, batches.labels, batches.index, dict(batches.extra))
-            if not batches.shared
-            else _for_all(stack.size, batches)
+        batch = Batch(
+            *(
+                (batches.inputs, batches.labels, batches.index, dict(batches.extra))
+                if not batches.shared
+                else _for_all(stack.size, batches)
+            )
         )
-        losses = of_outputs(
-            self._chain({**stack.parameters, **stack.frozen}, inputs), Batch(inputs, labels, index, extra)
-        )
+        if stacked is not None:
+            own = {k.removeprefix("model."): v for k, v in stack.tensors().items() if k.startswith("model.")}
+            losses = stacked(self._bundle.model, own, batch)
+            check_scalar(losses, stacked=1)
+            return losses
+        if self._chain is None or of_outputs is None:
+            return None
+        losses = of_outputs(self._chain({**stack.parameters, **stack.frozen}, batch.inputs), batch)
         return None if losses is NotImplemented else losses
 
 

@@ -1,7 +1,7 @@
 """What one replica minimises: the protocol, the views of model and batch, and the two plain objectives.
 
 An objective is a callable `(Model, Batch) -> scalar`. It is written for ONE replica and one batch, with ordinary
-torch operations; the engine runs it for all replicas at once (inside `torch.func.vmap`) or one by one. Four hooks
+torch operations; the engine runs it for all replicas at once (inside `torch.func.vmap`) or one by one. Five hooks
 are optional methods of the object:
 
     prepare(data: Examples) -> {name: tensor (n, ...)}     computed once, delivered row by row as `batch.extra`
@@ -12,6 +12,11 @@ are optional methods of the object:
     of_outputs(outputs: Tensor, batch: Batch) -> Tensor    the same loss from the network's outputs (..., b, c) alone,
                                                            with any leading axes: chains of linear layers then need no
                                                            vmap. NotImplemented if it cannot be had this way
+    stacked(model: nn.Module, tensors, batch) -> Tensor    the same losses (N,) of all replicas at once, where the
+                                                           author knows better than vmap: stacked parameters and
+                                                           buffers (N, ...) of the network by name, a batch with a
+                                                           leading axis N; `model` is the architecture, in the mode
+                                                           (training or evaluation) that is meant
 
 Buffers of model and companion may be written in place or assigned anew; both are kept per replica.
 """

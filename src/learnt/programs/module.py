@@ -1,0 +1,313 @@
+"""The program as a network: every discrete choice is a categorical distribution, every variable a mixture.
+
+    read    x_g = sum over v of gate_gv x_v                     gates: relaxed one-hot over the variables
+    S_ij    = q_i' psi k_j                                      psi: each row a relaxed one-hot over key values
+    cat     out_i = sum_j attention_ij v_j                      `learnt.programs.soft.attention`
+    num     out_i = sum over allowed j of S_ij v_j
+    mlp     out = gumbel_softmax(W_out relu(W_in x + b_in) + b_out)
+    logits  = sum over variables of W_v x_v
+
+arXiv 2306.01128, sections 3.1 to 3.3. A read mixes the m variables (m k operations a token) where the authors' code
+multiplies by the dense matrix that the gate stands for (m k^2). Tensors of R replicas carry a leading axis R and lie
+feature first, batch last: (R, m, k, N, B). `ProgramModule` is one replica; a population of them is trained by
+`learnt.programs.training.fit`. `discretised` turns one into a `Program`, `to_torch` a program into one.
+"""
+# ruff: noqa: F722, F821  (shapes are no forward references)
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import nn
+
+from learnt.core.errors import InputError, ShapeError
+from learnt.programs.config import Shape
+from learnt.programs.soft import AWAY, Mixture, Scores, attention, gumbel_softmax, relative_bias
+
+Tensors = Mapping[str, torch.Tensor]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Relaxation:
+    """How discrete choices are relaxed in one forward pass.
+
+    Args:
+        temperature: tau, above 0.
+        noise: whether gates, predicates and embeddings are sampled (one sample a pass), or softmaxes.
+        attention_noise, mlp_noise: the same for attention and MLP outputs (fresh noise for every token).
+        hard: straight-through: one-hot values with the gradient of the soft ones.
+        tie_bias: c, the factor of the bias that orders tied matches.
+        default: "reference" or "max"; see `learnt.programs.soft.attention`.
+    """
+
+    temperature: float = 1.0
+    noise: bool = True
+    attention_noise: bool = True
+    mlp_noise: bool = True
+    hard: bool = False
+    tie_bias: float = 8.0
+    default: str = "reference"
+
+    def __post_init__(self) -> None:
+        if not (self.temperature > 0 and math.isfinite(self.temperature)):
+            raise InputError("temperature", found=f"{self.temperature}", expected="a positive number")
+        if not (self.tie_bias >= 0 and math.isfinite(self.tie_bias)):
+            raise InputError("tie_bias", found=f"{self.tie_bias}", expected="a number of at least 0")
+        if self.default not in ("reference", "max"):
+            raise InputError("default", found=repr(self.default), expected='"reference" or "max"')
+
+    @staticmethod
+    def exact(temperature: float = 1e-3) -> Relaxation:
+        """No noise, hard choices: the discrete program itself (with a bias that decides every tie)."""
+        return Relaxation(temperature=temperature, noise=False, attention_noise=False, mlp_noise=False, hard=True)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Stream:
+    """What has been written so far: (R, m, k, N, B) categorical and (R, q, N, B) numerical variables."""
+
+    categorical: torch.Tensor
+    numerical: torch.Tensor
+    real: torch.Tensor = field(repr=False)  # (R, N, B) bool, tokens that are no padding
+
+
+@final
+class ProgramModule(nn.Module):
+    """A trainable transformer program.
+
+    Args:
+        shape: the sizes; `Config.shape(task)`.
+        start: (V, n k) logits from which factored embeddings start.
+
+    Attributes:
+        relaxation: how `forward` relaxes; training sets it, and evaluation mode ignores it.
+    """
+
+    def __init__(self, shape: Shape, *, start: Any = None) -> None:
+        nn.Module.__init__(self)
+        self.shape = shape
+        self.relaxation = Relaxation()
+        for name, (size, scale) in _sizes(shape).items():
+            values = torch.zeros(size) if scale is None else torch.randn(size) * scale
+            self.register_parameter(name, nn.Parameter(values))
+        if shape.embeddings and start is not None:
+            logits = torch.as_tensor(np.asarray(start), dtype=torch.get_default_dtype())
+            if logits.shape != (len(shape.vocab), shape.embeddings * shape.k):
+                raise ShapeError(
+                    "embed.vectors",
+                    found=f"{tuple(logits.shape)}",
+                    expected=f"({len(shape.vocab)}, {shape.embeddings * shape.k})",
+                )
+            with torch.no_grad():
+                dict(self.named_parameters())["embedding"].copy_(logits.T.reshape(shape.embeddings, shape.k, -1))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Logits (B, N, n_labels), or (B, n_labels) if pooled, for token ids (B, N) with padding after the end.
+
+        In training mode a relaxed sample; in evaluation mode the discrete program, in float arithmetic.
+        """
+        relaxation = self.relaxation if self.training else Relaxation.exact()
+        stacked = {name: p.unsqueeze(0) for name, p in self.named_parameters()}
+        return logits(stacked, ids.unsqueeze(0), self.shape, relaxation)[0]
+
+    @torch.no_grad()
+    def predict_ids(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Label ids (B, N), or (B,) if pooled, of the discrete program; what stands after the end means nothing."""
+        training = self.training
+        self.eval()
+        device = next(self.parameters()).device
+        try:
+            inside = np.arange(ids.shape[1]) < np.asarray(lengths)[:, None]
+            rows = torch.as_tensor(np.where(inside, ids, self.shape.first - 1))
+            out = [self(part.to(device)).argmax(-1).cpu().numpy() for part in rows.split(1024)]
+        finally:
+            self.train(training)
+        return np.concatenate(out)
+
+
+def _sizes(shape: Shape) -> dict[str, tuple[tuple[int, ...], float | None]]:
+    """Shape and standard deviation of the initial values (None: zero) of every parameter, by name."""
+    k, d, width = shape.k, shape.hidden, shape.mlp_inputs
+    sizes: dict[str, tuple[tuple[int, ...], float | None]] = {}
+    if shape.embeddings:
+        n = shape.embeddings
+        sizes["embedding"] = ((n, k, len(shape.vocab)), (n * k) ** -0.5)
+    for layer in range(shape.layers):
+        m, q = shape.categorical(layer), shape.numerical(layer)
+        heads = shape.cat_heads + shape.num_heads
+        sides = {
+            "head_gates": ((2 * heads + shape.cat_heads, m), m**-0.5),  # queries, keys, then categorical values
+            "value_gates": ((shape.num_heads, q), q**-0.5),
+            "predicates": ((heads, k, k), k**-0.5),
+            "mlp_gates": ((shape.cat_mlps * width, m + shape.cat_heads), (m + shape.cat_heads) ** -0.5),
+            "mlp_in": ((shape.cat_mlps, d, width * k), d**-0.5),
+            "mlp_in_bias": ((shape.cat_mlps, d), None),
+            "mlp_out": ((shape.cat_mlps, k, d), k**-0.5),
+            "mlp_out_bias": ((shape.cat_mlps, k), None),
+            "num_mlp_gates": ((shape.num_mlps * width, q + shape.num_heads), (q + shape.num_heads) ** -0.5),
+            "num_mlp_in": ((shape.num_mlps, d, width), d**-0.5),
+            "num_mlp_in_bias": ((shape.num_mlps, d), None),
+            "num_mlp_out": ((shape.num_mlps, k, d), k**-0.5),
+            "num_mlp_out_bias": ((shape.num_mlps, k), None),
+        }
+        sizes |= {f"{name}_{layer}": value for name, value in sides.items() if 0 not in value[0]}
+    m, q, labels = shape.categorical(shape.layers), shape.numerical(shape.layers), len(shape.labels)
+    sizes["votes"] = ((labels, m, k), labels**-0.5)
+    sizes["num_votes"] = ((labels, q), labels**-0.5)
+    return sizes
+
+
+def logits(
+    tensors: Tensors, ids: Int[torch.Tensor, "r b n"], shape: Shape, relaxation: Relaxation
+) -> Float[torch.Tensor, "r b *out"]:
+    """Logits of R replicas.
+
+    Args:
+        tensors: stacked parameters (R, ...) by name.
+        ids: token ids, padding (0; -1 for a vocabulary without it) after the end of an input.
+        shape: the sizes.
+        relaxation: how choices are relaxed.
+    """
+    stream = _inputs(tensors, ids, shape, relaxation)
+    n = ids.shape[2]
+    bias = relative_bias(shape.n_ctx, device=ids.device, dtype=tensors["votes"].dtype)[:n, :n]
+    allowed = stream.real.unsqueeze(1)
+    if shape.causal:
+        allowed = allowed & torch.ones(n, n, dtype=torch.bool, device=ids.device).tril()[None, :, :, None]
+    for layer in range(shape.layers):
+        stream = _layer(tensors, stream, layer, shape, relaxation, allowed, bias * relaxation.tie_bias)
+    return _classify(tensors, stream, shape)
+
+
+def _inputs(tensors: Tensors, ids: torch.Tensor, shape: Shape, relaxation: Relaxation) -> _Stream:
+    r, b, n = ids.shape
+    dtype = tensors["votes"].dtype
+    ids = ids.transpose(1, 2)  # (R, N, B)
+    real, ids = ids >= shape.first, ids.clamp(min=0)
+    places = torch.arange(n, device=ids.device)
+    if shape.embeddings:
+        words = _words(tensors["embedding"], ids, relaxation)
+        position = torch.zeros(r, 1, shape.k, n, b, device=ids.device, dtype=dtype)
+        position[:, 0, places, places] = 1.0
+        categorical = torch.cat([words, position], 1)
+    else:
+        categorical = torch.zeros(r, 2, shape.k, n, b, device=ids.device, dtype=dtype)
+        categorical[:, 0].scatter_(1, ids.unsqueeze(1), 1.0)
+        categorical[:, 1, places, places] = 1.0
+    numerical = torch.ones(r, 1, n, b, device=ids.device, dtype=dtype)
+    return _Stream(categorical=categorical, numerical=numerical, real=real)
+
+
+def _words(embedding: torch.Tensor, ids: torch.Tensor, relaxation: Relaxation) -> torch.Tensor:
+    """(R, n, k, N, B): the sampled variables of the words of a batch; only words that occur are sampled."""
+    present, where = torch.unique(ids, return_inverse=True)
+    logits = embedding.index_select(3, present)  # (R, n, k, words)
+    values = _choose(logits, 2, relaxation, relaxation.noise)
+    r, e, k, _ = values.shape
+    index = where.view(r, 1, 1, -1).expand(r, e, k, -1)
+    return values.gather(3, index).view(r, e, k, *ids.shape[1:])
+
+
+def _choose(logits: torch.Tensor, dim: int, relaxation: Relaxation, noise: bool) -> torch.Tensor:
+    return gumbel_softmax(logits, relaxation.temperature, dim=dim, noise=noise, hard=relaxation.hard)
+
+
+def _read(gates: torch.Tensor, variables: torch.Tensor, relaxation: Relaxation) -> torch.Tensor:
+    """(R, G, ...): what each of G gates reads from (R, m, ...) variables; gates are logits (R, G, m)."""
+    chosen = _choose(gates, 2, relaxation, relaxation.noise)
+    return torch.bmm(chosen, variables.flatten(2)).view(len(gates), -1, *variables.shape[2:])
+
+
+def _layer(
+    tensors: Tensors,
+    stream: _Stream,
+    layer: int,
+    shape: Shape,
+    relaxation: Relaxation,
+    allowed: torch.Tensor,
+    bias: torch.Tensor,
+) -> _Stream:
+    written, counts = [], []
+    if shape.cat_heads or shape.num_heads:
+        written, counts = _heads(tensors, stream, layer, shape, relaxation, allowed, bias)
+    seen = torch.cat([stream.categorical, *written], 1) if shape.cat_mlps and written else stream.categorical
+    numbers = torch.cat([stream.numerical, *counts], 1) if counts else stream.numerical
+    if shape.cat_mlps:
+        reads = _read(tensors[f"mlp_gates_{layer}"], seen, relaxation)
+        written.append(_mlp(tensors, f"mlp_{{}}_{layer}", reads.flatten(1, 2), shape.cat_mlps, shape, relaxation))
+    if shape.num_mlps:
+        reads = _read(tensors[f"num_mlp_gates_{layer}"], numbers, relaxation)
+        written.append(_mlp(tensors, f"num_mlp_{{}}_{layer}", reads, shape.num_mlps, shape, relaxation))
+    categorical = torch.cat([stream.categorical, *written], 1) if written else stream.categorical
+    return _Stream(categorical=categorical, numerical=numbers, real=stream.real)
+
+
+def _heads(
+    tensors: Tensors,
+    stream: _Stream,
+    layer: int,
+    shape: Shape,
+    relaxation: Relaxation,
+    allowed: torch.Tensor,
+    bias: torch.Tensor,
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    cat, num = shape.cat_heads, shape.num_heads
+    heads = cat + num
+    reads = _read(tensors[f"head_gates_{layer}"], stream.categorical, relaxation)
+    r, _, k, n, b = reads.shape
+    queries, keys, values = reads.split([heads, heads, cat], 1)
+    predicates = _choose(tensors[f"predicates_{layer}"], 3, relaxation, relaxation.noise)
+    # (R, H, key, query) @ (R, H, query, T): the key value that each query looks for
+    wanted = torch.matmul(predicates.mT, queries.flatten(3)).view(r, heads, k, n, b)
+    scores = Scores.apply(wanted.flatten(0, 1), keys.flatten(0, 1)).view(r, heads, n, n, b)
+    written, counts = [], []
+    if cat:
+        weights = attention(
+            scores[:, :cat].flatten(0, 1), allowed.repeat_interleave(cat, 0), bias, k=shape.k,
+            temperature=relaxation.temperature, default=relaxation.default, noise=relaxation.attention_noise,
+            hard=relaxation.hard,
+        )  # fmt: skip
+        written.append(Mixture.apply(weights, values.flatten(0, 1)).view(r, cat, k, n, b))
+    if num:
+        gates = _choose(tensors[f"value_gates_{layer}"], 2, relaxation, relaxation.noise)
+        summed = torch.bmm(gates, stream.numerical.flatten(2)).view(r, num, 1, n, b)
+        counts.append(((scores[:, cat:] * allowed.unsqueeze(1)) * summed).sum(3))
+    return written, counts
+
+
+def _mlp(
+    tensors: Tensors, name: str, reads: torch.Tensor, count: int, shape: Shape, relaxation: Relaxation
+) -> torch.Tensor:
+    """(R, count, k, N, B): outputs of the MLPs of one kind; reads (R, count * width, N, B)."""
+    r, _, n, b = reads.shape
+    w_in, b_in, w_out, b_out = (
+        tensors[name.format(part)].flatten(0, 1) for part in ("in", "in_bias", "out", "out_bias")
+    )
+    x = reads.reshape(r * count, -1, n * b)
+    hidden = torch.baddbmm(b_in.unsqueeze(2), w_in, x).relu_()
+    out = torch.baddbmm(b_out.unsqueeze(2), w_out, hidden)
+    # log_softmax first, as in the paper, shifts all logits of a token alike and so changes nothing
+    return _choose(out, 1, relaxation, relaxation.mlp_noise).view(r, count, shape.k, n, b)
+
+
+def _classify(tensors: Tensors, stream: _Stream, shape: Shape) -> torch.Tensor:
+    r, _, _, n, b = stream.categorical.shape
+    out = torch.bmm(tensors["votes"].flatten(2), stream.categorical.flatten(1, 2).flatten(2))
+    out = torch.baddbmm(out, tensors["num_votes"], stream.numerical.flatten(2)).view(r, -1, n, b)
+    if shape.pool:
+        real = stream.real.unsqueeze(1)
+        out = (out * real).sum(2) / real.sum(2)
+    out = out.movedim(1, -1)  # (R, N, B, C) or (R, B, C)
+    if shape.masked:
+        mask = torch.zeros(len(shape.labels), dtype=out.dtype, device=out.device)
+        mask[list(shape.masked)] = AWAY
+        out = out + mask
+    return out if shape.pool else out.transpose(1, 2)
