@@ -44,9 +44,10 @@ def compare(
     """Ask what b shares with a, question by question, with an interval and a control on every number.
 
     Args:
-        a: the reference: a model, a `Population` or a sequence of models (replicas), or a reward.
+        a: the reference: a model, a `Population` or a sequence of models (replicas), a reward, or a program.
         b: what is compared with it, of the same kinds.
-        data: `Examples`, (inputs, labels), an array, a torch Dataset; or a `TabularMDP` for rewards.
+        data: `Examples`, (inputs, labels), an array, a torch Dataset; a `TabularMDP` for rewards; for programs a
+            `Task`, a `Domain`, lists of tokens or `Sequences`.
         measures: questions to ask; None asks every question of the catalogue that this data can answer.
         controls: independently made things of b's kind; without them nothing can be said about transfer.
         confidence: coverage of the intervals, in (0, 1).
@@ -200,7 +201,11 @@ def replicas(things: Any, argument: str, *, empty: bool = False) -> list[Any]:
 
 def _setting(data: Any) -> Any:
     """Whatever knows how to view a thing: it has `.subject`, `.size`, `.keys` and `.name`."""
-    setting = data if hasattr(data, "subject") else as_examples(data)
+    from learnt.programs.sequences import as_sequences  # tasks, domains and token lists are no arrays
+
+    setting = data if hasattr(data, "subject") else as_sequences(data)
+    if setting is None:
+        setting = as_examples(data)
     if isinstance(setting, Examples) and setting.size < 2:
         raise InputError(setting.name, found="1 example", expected="at least 2, as one shows no variation")
     if isinstance(setting, Examples) and setting.is_classification and setting.labels is not None:

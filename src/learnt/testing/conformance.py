@@ -53,6 +53,12 @@ def world_for(measure: Measure[Any, Any]) -> World:
         from learnt.testing.responses import ScoredResponses
 
         return ScoredResponses()
+    from learnt.programs.sequences import Sequences
+
+    if measure.facts.data is Sequences:
+        from learnt.testing.programs import Programs
+
+        return Programs()
     raise InputError(
         "world", found=f"none for data of type {measure.facts.data.__name__}", expected="a World",
         remedy="Pass world=..., an object with the methods of learnt.testing.World.",
