@@ -118,14 +118,17 @@ def _head_edits(sides: Sides, mine: Head, theirs: Head) -> Iterator[Edit]:
         return
     queries, keys = sides.match.values[mine.query], sides.match.values[mine.key]
     seen = occurring(sides.in_a[mine.query], len(queries))
+    found = occurring(sides.in_a[mine.key], len(keys))
+    found_b = occurring(sides.in_b[theirs.key], sides.b.cardinality[theirs.key])
     for q, key in enumerate(mine.predicate):
         if queries[q] < 0:
             continue
         other = theirs.predicate[queries[q]]
         if keys[key] != other:
+            reached = bool(seen[q] and (found[key] or found_b[other]))  # keys that never occur are never found
             yield Edit(
                 "predicate", value_name(sides.a, mine.query, q), value_name(sides.a, mine.key, key),
-                value_name(sides.b, theirs.key, other), bool(seen[q]),
+                value_name(sides.b, theirs.key, other), reached,
             )  # fmt: skip
 
 

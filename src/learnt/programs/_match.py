@@ -137,9 +137,9 @@ def match(
         in_a, in_b: (T,) values of each variable at the same T positions.
         names: modules of b by those of a, where the correspondence is known.
 
-    Two modules are partners if what they write shares at least half of its information, or if they read alike (a
-    changed predicate may change all that a head writes). Ties go to modules of one kind that read alike, then to
-    equal names.
+    Two modules are partners if what they write shares at least half of its information, if they read alike (a changed
+    predicate may change all that a head writes), or if they have one name and read at least half alike (a changed
+    gate may, too). Ties go to modules of one kind that read alike, then to equal names.
     """
     parts_a = {name: partition(values) for name, values in in_a.items()}
     parts_b = {name: partition(values) for name, values in in_b.items()}
@@ -152,7 +152,8 @@ def match(
             for j, (other_layer, other_kind, other) in enumerate(theirs):
                 same = alike[module.name, other.name]
                 apart = _reads_apart(reads(module), reads(other), alike) if kind == other_kind else 1.0
-                if same >= HALF or apart <= 0.01:
+                named = module.name == other.name and apart <= HALF
+                if same >= HALF or apart <= 0.01 or named:
                     cost[i, j] = (1 - same) + 1e-3 * apart + 1e-5 * (module.name != other.name)
                     cost[i, j] += 1e-6 * abs(layer - other_layer) + 1e-8 * abs(i - j)
         found = {mine[i][2].name: theirs[j][2].name for i, j in assigned(cost, lone=_LONE)}

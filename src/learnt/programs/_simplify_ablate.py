@@ -7,14 +7,12 @@ readers, and biases chosen anew. Whether biases exist is decided by `learnt.prog
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from learnt.programs._simplify_edit import Draft, reads
-from learnt.programs._simplify_judge import Judge, bias_that_keeps, leads
+from learnt.programs._simplify_edit import Draft
+from learnt.programs._simplify_judge import Judge, bias_that_keeps, hopeless, leads, leads_by_value
 from learnt.programs._simplify_size import size
-from learnt.programs._simplify_view import View
+from learnt.programs._simplify_view import View, view
 from learnt.programs.program import Program
 
 _CONSTANTS = 3  # most frequent outputs that a module is taken for
@@ -25,7 +23,7 @@ def without_votes(seen: View, judge: Judge) -> tuple[Program, tuple[str, ...]]:
     """(program, notes) after dropping all votes that biases can replace."""
     draft, notes = Draft(seen.program, seen), []
     wanted, total = judge.flat_wanted, seen.logits()
-    for name in _order(seen.program):
+    for name in _order(draft):
         rest = total - seen.votes(name, draft.votes[name])
         bias = _bias(rest, wanted, judge)
         if bias is None:
@@ -46,7 +44,7 @@ def moved_votes(seen: View, judge: Judge) -> tuple[Program, tuple[str, ...]]:
     if seen.program.pool:
         return seen.program, ()
     wanted, total = judge.flat_wanted, seen.logits()
-    for name in _order(seen.program):
+    for name in _order(draft):
         rest = total - seen.votes(name, draft.votes[name])
         for other in draft.votes:
             if other == name or other not in seen.program.cardinality:
@@ -66,62 +64,68 @@ def moved_votes(seen: View, judge: Judge) -> tuple[Program, tuple[str, ...]]:
 
 
 def without_modules(seen: View, judge: Judge) -> tuple[Program, tuple[str, ...]]:
-    """(program, notes) after the first module that can be taken for a constant; the original if there is none."""
-    for name, value, candidate in foldings(seen):
-        settled = judge.settled(candidate)
+    """(program, notes) after each module that can be taken for a constant has gone."""
+    notes = []
+    for name, value in foldings(seen):
+        draft = Draft(seen.program, seen)
+        if name not in draft.modules or not draft.fold(name, value):
+            continue
+        settled = judge.settled(draft.done())
         if settled is not None and size(settled) < size(seen.program):
-            return settled, (f"{name} may as well always be {value}",)
-    return seen.program, ()
+            seen = view(settled, seen.batch)
+            notes.append(f"{name} may as well always be {value}")
+    return seen.program, tuple(notes)
 
 
-def foldings(seen: View) -> Iterator[tuple[str, int, Program]]:
-    """(module, constant, program without it), those that save most first; a numerical head may only be 0 or 1."""
+def foldings(seen: View) -> list[tuple[str, int]]:
+    """(module, constant) for modules that all readers can do without, those that save most first.
+
+    The constants are the most frequent outputs; a numerical head that another head reads may only be 0 or 1.
+    """
     found = []
-    before = len(list(seen.program.modules()))
     for index, (_, _, module) in enumerate(seen.program.modules()):
         values, counts = seen.occurring(module.name)
         for value in values[np.argsort(-counts, kind="stable")][:_CONSTANTS].tolist():
             draft = Draft(seen.program, seen)
             if draft.fold(module.name, value):
-                candidate = draft.done()
-                found.append((before - len(list(candidate.modules())), index, module.name, value, candidate))
-    found.sort(key=lambda entry: (-entry[0], -entry[1]))
-    for _, _, name, value, candidate in found:
-        yield name, value, candidate
+                found.append((len(draft.live() & draft.modules.keys()), -index, module.name, value))
+    found.sort(key=lambda entry: entry[:2])
+    return [(name, value) for *_, name, value in found]
 
 
-def _order(program: Program) -> list[str]:
-    """The variables that vote, those first whose silence leaves most modules unread; then the last written ones."""
-    whole = size(program)
+def _order(draft: Draft) -> list[str]:
+    """The variables that vote, those first whose silence leaves fewest modules to read; then the last written ones."""
 
-    def saving(name: str) -> tuple[int, int]:
-        draft = Draft(program)
-        del draft.votes[name]
-        left = size(draft.done())
-        return whole.modules - left.modules, whole.rows - left.rows
+    def left(name: str) -> tuple[int, int]:
+        trial = draft.copy()
+        rows = np.atleast_2d(trial.votes.pop(name))
+        return len(trial.live() & trial.modules.keys()), -int(rows.any(1).sum())
 
-    voters = [name for name in program.classifier if name != "ones"]
-    own = {module.name: len(reads(module)) for _, _, module in program.modules()}
-    return sorted(reversed(voters), key=lambda name: (*(-s for s in saving(name)), name not in own))
+    stream = (*draft.program.categorical, *draft.program.numerical)
+    voters = [name for name in stream if name in draft.votes and name != "ones"]
+    return sorted(reversed(voters), key=left)
 
 
 def _bias(rest: np.ndarray, wanted: np.ndarray, judge: Judge) -> np.ndarray | None:
     step = max(1, len(rest) // _QUICK)
-    if bias_that_keeps(leads(rest[::step], wanted[::step]).least, judge.labels) is None:
+    if hopeless(leads(rest[::step], wanted[::step]).least):
         return None
     return bias_that_keeps(leads(rest, wanted).least, judge.labels)
 
 
 def _biases(rest: np.ndarray, wanted: np.ndarray, values: np.ndarray, n: int, judge: Judge) -> np.ndarray | None:
+    """(n, n_labels) biases for each value of a variable."""
+    for few in (_QUICK, 16 * _QUICK):
+        step = max(1, len(rest) // few)
+        if step > 1 and hopeless(leads_by_value(rest[::step], wanted[::step], values[::step], n)):
+            return None
+    least = leads_by_value(rest, wanted, values, n)
+    if hopeless(least):
+        return None
     table = np.zeros((n, rest.shape[1]))
-    step = max(1, len(rest) // _QUICK)
-    for every in (step, 1):
-        for value in range(n):
-            rows = np.flatnonzero(values[::every] == value) * every
-            bias = bias_that_keeps(leads(rest[rows], wanted[rows]).least, judge.labels)
-            if bias is None:
-                return None
-            table[value] = bias
-        if step == 1:
-            break
+    for value in range(n):
+        bias = bias_that_keeps(least[value], judge.labels)
+        if bias is None:
+            return None
+        table[value] = bias
     return table

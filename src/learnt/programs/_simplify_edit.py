@@ -63,12 +63,17 @@ class Draft:
         """The same votes everywhere, on top of what is there."""
         self.votes["ones"] = self.votes.get("ones", np.zeros(len(self.program.labels))) + votes
 
-    def done(self) -> Program:
-        """The program, without modules that nobody reads."""
+    def live(self) -> set[str]:
+        """The variables that vote, directly or through others."""
         needed = {name for name, votes in self.votes.items() if votes.any()}
         for module in reversed(list(self.modules.values())):
             if module.name in needed:
                 needed |= set(reads(module))
+        return needed
+
+    def done(self) -> Program:
+        """The program, without modules that nobody reads."""
+        needed = self.live()
         layers = []
         for layer in self.program.layers:
             parts: dict[str, Any] = {

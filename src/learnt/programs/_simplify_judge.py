@@ -152,6 +152,34 @@ def leads(logits: np.ndarray, wanted: np.ndarray, place: np.ndarray | None = Non
     return Leads(least=least, where=where)
 
 
+def leads_by_value(logits: np.ndarray, wanted: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
+    """(n, n_labels, n_labels) `leads` of the rows with each value of a variable.
+
+    Args:
+        logits: (T, n_labels).
+        wanted: (T,) labels, -1 where none is.
+        values: (T,) from 0 to n - 1.
+    """
+    labels = logits.shape[1]
+    least = np.full((n * labels, labels), np.inf)
+    rows = np.flatnonzero(wanted >= 0)
+    group = values[rows].astype(np.int64) * labels + wanted[rows]
+    rows = rows[np.argsort(group, kind="stable")]
+    if len(rows):
+        group.sort()
+        starts = np.flatnonzero(np.diff(group, prepend=-1))
+        lead = logits[rows, wanted[rows], None] - logits[rows]
+        least[group[starts]] = np.minimum.reduceat(lead, starts, axis=0)
+    least = least.reshape(n, labels, labels)
+    least[:, np.arange(labels), np.arange(labels)] = np.inf
+    return least
+
+
+def hopeless(least: np.ndarray) -> bool:
+    """Whether two labels of some (n_labels, n_labels) table of leads contradict each other under every bias."""
+    return bool((least + least.swapaxes(-1, -2) <= 0).any())
+
+
 def bias_that_keeps(least: np.ndarray, labels: list[int]) -> np.ndarray | None:
     """(n_labels,) biases b with b_l - b_y < least[y, l] for all pairs, of the widest margin; None if there are none.
 
@@ -160,6 +188,8 @@ def bias_that_keeps(least: np.ndarray, labels: list[int]) -> np.ndarray | None:
         labels: those that can be predicted; the others get 0.
     """
     lengths = least[np.ix_(labels, labels)]
+    if hopeless(lengths):
+        return None
     finite = np.abs(lengths[np.isfinite(lengths)])
     if not finite.size:
         return np.zeros(len(least))

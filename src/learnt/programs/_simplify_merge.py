@@ -18,17 +18,14 @@ def merges(seen: View) -> list[Edit]:
     draft = Draft(program)
     stages = {name: draft.stage(name) for name in seen.variables}
     edits = []
-    for group in (program.categorical, program.numerical):
+    for group, edit_of in ((program.categorical, _categorical), (program.numerical, _numerical)):
         for index in range(len(group) - 1, -1, -1):
             name = group[index]
             if name not in draft.modules or len(seen.occurring(name)[0]) == 1:
                 continue
             earlier = [other for other in group if other != name and stages[other] <= stages[name]]
             earlier = [o for o in earlier if stages[o] < stages[name] or group.index(o) < index]
-            if group is program.categorical:
-                edits.append(_categorical(seen, name, earlier))
-            else:
-                edits.append(_numerical(seen, name, earlier))
+            edits.append(edit_of(seen, name, earlier))
     return [edit for edit in edits if edit is not None]
 
 

@@ -98,7 +98,10 @@ def _without_modules(seen: View, known: Examples, floor: Accuracy) -> tuple[Prog
     candidates: dict[str, tuple[float, int]] = {}
     start = loss_of(evaluate(fitted(seen.program, known.quick, steps=_QUICK_STEPS), known.quick.batch), known.quick)
     before = len(list(seen.program.modules()))
-    for name, value, candidate in foldings(seen):
+    for name, value in foldings(seen):
+        draft = Draft(seen.program, seen)
+        draft.fold(name, value)
+        candidate = draft.done()
         tried = fitted(candidate, known.quick, steps=_QUICK_STEPS)
         loss = loss_of(evaluate(tried, known.quick.batch), known.quick)
         saved = before - len(list(candidate.modules()))

@@ -83,9 +83,15 @@ def rules(n_queries: int, n_keys: int) -> list[np.ndarray]:
 
 
 def predicate_branches(predicate: np.ndarray, n_keys: int) -> int:
-    """One for the best rule, and one for each key value that exceptions from it look for."""
-    exceptions = (len(set(predicate[predicate != rule].tolist())) for rule in rules(len(predicate), n_keys))
-    return 1 + min(exceptions)
+    """One for the best of the `rules`, and one for each key value that exceptions from it look for."""
+    keys = predicate.tolist()
+    fewest = len(set(keys)) - 1
+    for shift in range(-len(keys) + 1, n_keys):
+        if fewest == 0:
+            break
+        exceptions = {key for q, key in enumerate(keys) if key != min(max(q + shift, 0), n_keys - 1)}
+        fewest = min(fewest, len(exceptions))
+    return 1 + fewest
 
 
 def table_branches(table: np.ndarray) -> int:

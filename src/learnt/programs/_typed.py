@@ -56,8 +56,16 @@ def columns(text: str) -> int:
 
 
 def number(value: float, *, signed: bool = False) -> str:
-    """A vote as people read it: at most four digits, a true minus sign, no negative zero."""
-    text = f"{value:.4g}" if abs(value) >= 5e-5 else "0" if value == 0 else f"{value:.1e}"
+    """A vote as people read it: three digits, integers whole, a true minus sign, no negative zero."""
+    size = abs(value)
+    if value == 0:
+        text = "0"
+    elif size >= 1e6 or size < 5e-5:
+        text = f"{value:.2e}"
+    elif size >= 1000:
+        text = f"{value:.0f}"
+    else:
+        text = f"{float(f'{value:.3g}'):g}"
     return ("+" if signed and value > 0 else "") + text.replace("-", "\N{MINUS SIGN}")
 
 

@@ -185,8 +185,10 @@ def compiled(program: Program, shape: Shape) -> dict[str, np.ndarray]:
                 for j in range(width):
                     source = place[mlp.inputs[min(j, len(mlp.inputs) - 1)]]
                     gates[i * width + j, names.index(source)] = CERTAIN
-                net = _table_net if isinstance(mlp, TableMLP) else _number_net
-                parts = net(program, mlp, k, width)
+                if isinstance(mlp, TableMLP):
+                    parts = _table_net(program, mlp, k, width)
+                else:
+                    parts = _number_net(program, mlp, k, width)
                 for whole, part in zip(nets, parts, strict=True):
                     whole[(i, *(slice(0, n) for n in part.shape))] = part
             p[f"{kind}_gates_{index}"] = gates

@@ -186,9 +186,7 @@ def _independent(
     return np.where(gain > 1e-9, cost.argmin(1), table)  # entries that make no difference stay
 
 
-def _by_trial(
-    program: Program, data: Data, name: str, entry: np.ndarray, mlp: TableMLP, sweeps: int
-) -> Program:
+def _by_trial(program: Program, data: Data, name: str, entry: np.ndarray, mlp: TableMLP, sweeps: int) -> Program:
     """Other modules read the MLP: each entry that occurs, most frequent first, tries each value."""
     best, size = program, program.cardinality[name]
     used = np.bincount(entry[np.arange(entry.shape[1]) < data.lengths[:, None]], minlength=len(mlp.table))

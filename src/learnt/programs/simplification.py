@@ -214,8 +214,6 @@ class _Loop:
             if result != seen.program:
                 seen, unchanged = view(result, self.batch), 0
                 steps.append(Step(name=name, notes=notes, inputs=len(self.batch), exhaustive=self.exhaustive))
-                if name == "modules without effect":
-                    continue  # it removes one at a time
             else:
                 unchanged += 1
             at += 1

@@ -29,7 +29,8 @@ AWAY = -1e30
 
 def relative_bias(n_ctx: int, *, device: Any = None, dtype: torch.dtype = torch.float32) -> Float[torch.Tensor, "n n"]:
     """bias(j - i) at [i, j]: it orders tied matches by distance, left before right, self last."""
-    offset = torch.arange(n_ctx)[None, :] - torch.arange(n_ctx)[:, None]
+    place = torch.arange(n_ctx, dtype=torch.float64)
+    offset = place[None, :] - place[:, None]
     right = -(offset - 1) / max(n_ctx - 2, 1)
     left = -(-offset - 1) / max(n_ctx - 1, 1)
     bias = torch.where(offset > 0, right, left)

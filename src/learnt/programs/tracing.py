@@ -52,7 +52,8 @@ class TracedVariable:
 
     Attributes:
         name: of the variable.
-        kind: what its values stand for; see `learnt.programs._typed.kinds`.
+        kind: what its values stand for: ``"token"`` or ``"position"`` of the input, ``"embedding"`` (of `emb_e`),
+            ``"value"`` (an output of an MLP), ``"number"``. A categorical head has the kind of what it copies.
         layer: that writes it; None for variables of the input.
         module: ``"input"``, ``"attn"``, ``"num_attn"``, ``"mlp"`` or ``"num_mlp"``.
         reads: (role, variable): query, key and value of a head, inputs of an MLP.

@@ -19,9 +19,9 @@
   const n = data.tokens.length, variables = data.variables;
   const heads = variables.map((v, index) => index).filter(index => variables[index].looks);
   const number = (x, signed) => {
-    const rounded = Math.abs(x) >= 5e-5 ? Number(x.toPrecision(4)) : x;
-    const text = rounded === 0 ? "0" : Math.abs(rounded) < 5e-5 || Math.abs(rounded) >= 1e7 ? rounded.toExponential(1) : String(rounded);
-    return (signed && rounded > 0 ? "+" : "") + text.replaceAll("-", "\u2212");
+    const size = Math.abs(x);
+    const text = x === 0 ? "0" : size >= 1e6 || size < 5e-5 ? x.toExponential(2) : size >= 1000 ? x.toFixed(0) : String(Number(x.toPrecision(3)));
+    return (signed && x > 0 ? "+" : "") + text.replaceAll("-", "\u2212");
   };
 
   // what is shown: the place chosen by a click or the keyboard, or the place under the pointer
@@ -78,7 +78,8 @@
   }
 
   function show() {
-    const view = over || chosen;
+    let view = over || chosen;
+    if (view.v !== null && view.i !== null && !variables[view.v].reads.length) view = { i: view.i, v: null };  // a cell of the input
     for (const element of $$(".col, .row, .now, .src", table)) element.classList.remove("col", "row", "now", "src");
     if (view.i !== null) for (const element of $$(`[data-i="${view.i}"]`, table)) element.classList.add("col");
     if (view.v !== null) $(`tr[data-v="${view.v}"]`).classList.add("row");
@@ -108,7 +109,14 @@
       item.append(make("i", undefined, `dot ${variables[v].ink}`), make("b", view.i === null ? `${i} ${data.tokens[i]}` : variables[v].name), ": ", text);
       list.append(item);
     }
-    if (!list.children.length) list.append(make("li", view.v === null ? "No module: the program has none." : "A variable of the input: nothing computes it."));
+    if (view.v === null) {
+      if (!list.children.length) list.append(make("li", "The program has no module."));
+      return;
+    }
+    if (!list.children.length) list.append(make("li", "A variable of the input."));
+    const name = variables[view.v].name;
+    const readers = variables.flatMap(x => x.reads.filter(([, read]) => read === name).map(([role]) => `${x.name} (${role})`));
+    list.append(make("li", readers.length ? `Read by ${readers.join(", ")}.` : "No module reads it.", "soft"));
   }
 
   function choices(position) {
