@@ -180,7 +180,7 @@ def test_a_wrong_weight_is_noticed():
     batch, right = answers(program, tasks.reverse().domain().sample(200))
     model = to_transformer(program)
     with torch.no_grad():
-        model.get_parameter("blocks.1.mlp.0.bias")[0] += 1
+        model.get_parameter("blocks.1.mlp.0.bias").add_(1.0)
     assert worst(model, batch, right) > 0.1
 
 
