@@ -1,6 +1,7 @@
 """Votes are the program's own arithmetic: they sum to its logits, and a margin to its parts."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -106,11 +107,8 @@ def test_the_text_names_the_labels_the_token_and_every_part_with_most_for_the_la
 
 
 def test_a_masked_label_is_said_to_be_never_predicted():
-    program = golden("random 0")
-    masked = program.labels[program.masked_labels[0]] if program.masked_labels else None
-    if masked is None:
-        program = Program(**{f: getattr(program, f) for f in program.__dataclass_fields__} | {"masked_labels": (0,)})
-        masked = program.labels[0]
+    program = replace(golden("random 0"), masked_labels=(0,))
+    masked = program.labels[0]
     found = why(program, ["<s>", "a"], 1, instead=masked)
     assert found.masked == (masked,)
     assert "is masked: never predicted" in str(found)
