@@ -34,27 +34,27 @@ def table(trace: Trace, width: int) -> str:
         InputError: a width below 40.
     """
     integer(width, "width", 40)
-    n = len(trace.tokens)
-    lines = _lines(trace)
+    parts = [_wrapped(_values(trace), width)]
+    parts.append(_pooled(trace.answers[0]) if trace.program.pool else _wrapped(_votes(trace), width))
+    used = {look.reason for v in trace.variables for look in v.looks}
+    legend = [text for reason, text in LEGEND.items() if reason in used]
+    return "\n\n".join([*parts, *(["\n".join(legend)] if legend else [])])
+
+
+def _wrapped(lines: list[Line], width: int) -> str:
+    """The lines in blocks of columns, each block with the names."""
     full = [row for row in lines if row.cells]
     left = [max(columns(row.name) for row in full), max(columns(row.kind) for row in full)]
-    wide = [max(columns(row.cells[i]) for row in full) for i in range(n)]
+    wide = [max(columns(row.cells[i]) for row in full) for i in range(len(full[0].cells))]
     blocks = []
     for first, last in _blocks(wide, width - left[0] - left[1] - _GAP):
         block = []
         for row in lines:
-            if row.cells:
-                cells = [_pad(row.cells[i], wide[i] + _GAP, right=True) for i in range(first, last)]
-                block.append(f"{_pad(row.name, left[0])}{' ' * _GAP}{_pad(row.kind, left[1])}{''.join(cells)}")
-            else:
-                block.append(row.name)
-        blocks.append("\n".join(line.rstrip() for line in block))
-    parts = ["\n\n".join(blocks)]
-    if trace.program.pool:
-        parts.append(_pooled(trace.answers[0]))
-    used = {look.reason for v in trace.variables for look in v.looks}
-    legend = [text for reason, text in LEGEND.items() if reason in used]
-    return "\n\n".join([*parts, *(["\n".join(legend)] if legend else [])])
+            cells = [_pad(row.cells[i], wide[i] + _GAP, right=True) for i in range(first, last)] if row.cells else []
+            name = f"{_pad(row.name, left[0])}{' ' * _GAP}{_pad(row.kind, left[1])}"
+            block.append(f"{name}{''.join(cells)}".rstrip())
+        blocks.append("\n".join(block))
+    return "\n\n".join(blocks)
 
 
 def mark(look: Look) -> str:
@@ -74,19 +74,14 @@ def both(numbers: tuple[float, ...]) -> str:
     return " / ".join(map(number, numbers))
 
 
-def _lines(trace: Trace) -> list[Line]:
+def _values(trace: Trace) -> list[Line]:
     n = len(trace.tokens)
     lines = [Line("position", "", tuple(map(str, range(n))))]
     if trace.given != trace.tokens:
         lines.append(Line("given", "token", tuple(shown(token, _CELL) for token in trace.given)))
     if trace.program.embeddings is not None:  # no variable holds the tokens themselves
-        lines.append(
-            Line(
-                "read as" if trace.given != trace.tokens else "input",
-                "token",
-                tuple(shown(token, _CELL) for token in trace.tokens),
-            )
-        )
+        name = "read as" if trace.given != trace.tokens else "input"
+        lines.append(Line(name, "token", tuple(shown(token, _CELL) for token in trace.tokens)))
     layer: int | None = None
     for variable in trace.variables:
         if variable.layer != layer:
@@ -96,19 +91,27 @@ def _lines(trace: Trace) -> list[Line]:
             continue  # the first line shows them
         lines.append(Line(variable.name, variable.kind, tuple(cell(variable, i) for i in range(n))))
     if not trace.program.pool:
-        lines += _votes(trace.answers)
+        lines.append(_labels(trace.answers, 0))
     return lines
 
 
-def _votes(answers: tuple[Answer, ...]) -> list[Line]:
+def _votes(trace: Trace) -> list[Line]:
+    answers = trace.answers
     two = max(len(answer.labels) for answer in answers) > 1
-    lines = [Line("votes for the answer / the runner-up" if two else "votes for the answer", "", ())]
-    lines += [Line(name, "vote", tuple(both(answer.votes[name]) for answer in answers)) for name in answers[0].votes]
-    lines.append(Line("logit", "sum", tuple(both(answer.logits) for answer in answers)))
-    if two:
-        lines.append(Line("runner-up", "label", tuple(shown(answer.labels[1], _CELL) for answer in answers)))
-    lines.append(Line("answer", "label", tuple(shown(answer.labels[0], _CELL) for answer in answers)))
+    lines = [
+        Line("votes for the answer / the runner-up" if two else "votes for the answer", "", ()),
+        Line("position", "", tuple(str(answer.position) for answer in answers)),
+        _labels(answers, 0),
+        *([_labels(answers, 1)] if two else []),
+        *(Line(name, "vote", tuple(both(answer.votes[name]) for answer in answers)) for name in answers[0].votes),
+        Line("logit", "sum", tuple(both(answer.logits) for answer in answers)),
+    ]
     return lines
+
+
+def _labels(answers: tuple[Answer, ...], rank: int) -> Line:
+    name = "runner-up" if rank else "answer"
+    return Line(name, "label", tuple(shown(answer.labels[rank], _CELL) for answer in answers))
 
 
 def _pooled(answer: Answer) -> str:
