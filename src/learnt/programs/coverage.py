@@ -23,8 +23,8 @@ import numpy as np
 
 from learnt.core.errors import InputError
 from learnt.programs._frozen import short
-from learnt.programs._inputs import Inputs
-from learnt.programs._verify_answers import given, pieces
+from learnt.programs._inputs import Inputs, asked
+from learnt.programs._verify_answers import pieces
 from learnt.programs._verify_bounds import percent
 from learnt.programs._verify_possible import (
     DEFAULT,
@@ -161,7 +161,7 @@ def branch_coverage(
     """
     if not isinstance(program, Program):
         raise InputError("program", found=short(program), expected="a Program")
-    return coverage_of(program, given(program, inputs, most=most, samples=samples, seed=seed, unknown=unknown).batch)
+    return coverage_of(program, asked(program, inputs, most=most, samples=samples, seed=seed, unknown=unknown).batch)
 
 
 def coverage_of(program: Program, batch: Batch) -> Coverage:
