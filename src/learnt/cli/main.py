@@ -18,6 +18,7 @@ import cyclopts
 from learnt.cli.ask import compare, measures
 from learnt.cli.convert import convert
 from learnt.cli.demo import demo
+from learnt.cli.programs_make import app as programs_app
 from learnt.cli.rewards import app as rewards_app
 from learnt.cli.show import show
 from learnt.cli.study import app as study_app
@@ -56,7 +57,7 @@ app = cyclopts.App(
 )
 for command in (demo, compare, show, measures, convert):
     app.command(command)
-for room in (train_app, rewards_app, study_app):
+for room in (train_app, rewards_app, programs_app, study_app):
     app.command(room)
 app.register_install_completion_command(name="--install-completion", add_to_startup=False)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from learnt.cli.outputs import check_outputs, gate, told
 from learnt.cli.worlds import distinct_names, metric_of, reward_of, world_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def compare(
         from learnt.core.errors import InputError
 
         raise InputError("--max-regret", found="a limit, and --skip-regret", expected="one of the two")
-    _check_outputs((json, html), overwrite)
+    check_outputs((json, html), overwrite)
     mdp, inside = world_of(world, discount)
     first, second, *others = (reward_of(spec, mdp, inside, world) for spec in (a, b, *control))
     form, normalisation, measure = metric_of(metric, policy)
@@ -88,18 +88,18 @@ def compare(
         from learnt.io.atomic import write_json
 
         write_json(json, found.to_dict())
-        _told(json, quiet)
+        told(json, quiet)
     if html is not None:
         names = found.names
         report = _report(first, second, others, mdp, form, normalisation, names, regret=not skip_regret)
         report.to_html(html, title=f"Would optimising {names[1]} be safe for {names[0]}?")
-        _told(html, quiet)
+        told(html, quiet)
     if json is not None and str(json) == "-":
         print(found.to_json(), end="")
     elif not quiet:
         print(found.summary())
     regret = None if found.worst_case_regret is None else found.worst_case_regret.normalised
-    return _gate((("--max-distance", "distance", found.distance, max_distance),
+    return gate((("--max-distance", "distance", found.distance, max_distance),
                   ("--max-regret", "worst-case regret", regret, max_regret)))  # fmt: skip
 
 
@@ -145,7 +145,7 @@ def pairwise(
     from learnt.core.errors import InputError
     from learnt.rewards.pairwise import pairwise_rewards
 
-    _check_outputs((json, picture), overwrite)
+    check_outputs((json, picture), overwrite)
     mdp, inside = world_of(world, discount)
     chosen = rewards or tuple(inside)
     if len(chosen) < 2:
@@ -160,10 +160,10 @@ def pairwise(
         from learnt.io.atomic import write_json
 
         write_json(json, found.to_dict())
-        _told(json, quiet)
+        told(json, quiet)
     if picture is not None:
         found.save_picture(picture)
-        _told(picture, quiet)
+        told(picture, quiet)
     if json is not None and str(json) == "-":
         from learnt.io.atomic import dump_json
 
@@ -171,7 +171,7 @@ def pairwise(
     elif not quiet:
         print(found)
     largest = float(found.distances.max())
-    return _gate((("--max-distance", "the largest distance", largest, max_distance),))
+    return gate((("--max-distance", "the largest distance", largest, max_distance),))
 
 
 @app.command
@@ -233,7 +233,7 @@ def score(
     from learnt.rewards.responses import response_distance
     from learnt.rewards.score_files import read_scores
 
-    _check_outputs((json, html), overwrite)
+    check_outputs((json, html), overwrite)
     table = read_scores(scores, group=group, response=response, score=field or None, length=length)
     found = response_distance(table, level=confidence, n_boot=resamples, seed=seed)
     true, *others = table.names
@@ -249,7 +249,7 @@ def score(
         from learnt.io.atomic import write_json
 
         write_json(json, record)
-        _told(json, quiet)
+        told(json, quiet)
     if html is not None:
         from learnt.core.compare import compare as ask
         from learnt.rewards.best_of_n_measure import BestOfNRegret
@@ -261,7 +261,7 @@ def score(
             rng=seed, labels=(true, others[0], "other models"), quiet=True,
         )  # fmt: skip
         answers.to_html(html, title=f"Would {others[0]} prefer the same responses as {true}?")
-        _told(html, quiet)
+        told(html, quiet)
     if json is not None and str(json) == "-":
         from learnt.io.atomic import dump_json
 
@@ -270,7 +270,7 @@ def score(
         _print_tables(found, *picked)
     worst = max((e.value for p in picked for e in p.relative if e.defined), default=None)
     largest = max(pair.distance.value for pair in found.pairs)
-    return _gate((("--max-distance", "the largest distance", largest, max_distance),
+    return gate((("--max-distance", "the largest distance", largest, max_distance),
                   ("--max-regret", "the largest best-of-N regret", worst, max_regret)))  # fmt: skip
 
 
@@ -296,30 +296,6 @@ def _names(a: str, b: str) -> tuple[str, str]:
     return first, second
 
 
-def _check_outputs(paths: tuple[Path | None, ...], overwrite: bool) -> None:
-    from learnt.core.errors import InputError, StorageError
-
-    for path in paths:
-        if path is None or str(path) == "-":
-            continue
-        if path.exists() and not overwrite:
-            raise InputError(
-                str(path), found="an existing file", expected="a new one", remedy="Pass --overwrite to replace it."
-            )
-        if not path.parent.is_dir():  # said before the work, not after it
-            raise StorageError(str(path), found=f"no directory {path.parent}", expected="an existing directory")
-
-
-def _gate(limits: tuple[tuple[str, str, float | None, float | None], ...]) -> int:
-    crossed = 0
-    for option, what, value, limit in limits:
-        if limit is not None and (value is None or not value <= limit):
-            said = "not known" if value is None else f"{value:.6g}"
-            print(f"learnt: {option} {limit:g}: {what} is {said}", file=sys.stderr)
-            crossed = 1
-    return crossed
-
-
 def _print_tables(*results: Any) -> None:
     from rich.console import Console
 
@@ -328,8 +304,3 @@ def _print_tables(*results: Any) -> None:
     console = Console()
     for table in report_tables(*results):
         console.print(table)
-
-
-def _told(path: Path, quiet: bool) -> None:
-    if not quiet:
-        print(f"wrote {path}", file=sys.stderr)

@@ -1,0 +1,136 @@
+"""What the words on the command line mean: programs, tasks, inputs, and other things that answer for tokens."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from learnt.programs.program import Program
+    from learnt.programs.task import Task
+
+FOLDERS = ("conll", "wikiann", "trec", "mr", "subj", "ag_news")
+
+
+def program_of(spec: str) -> Program:
+    """A program: FILE.json, a directory that `learnt programs train` wrote, or library:NAME."""
+    from learnt.core.errors import InputError
+    from learnt.programs import library
+    from learnt.programs.program_json import load
+
+    if spec.startswith("library:"):
+        name = spec.removeprefix("library:")
+        found = library.known_program(name)
+        if found is None:
+            names = [f.__name__ for f in _synthetic() if library.known_program(f.__name__) is not None]
+            raise InputError("program", found=repr(spec), expected=f"library: and one of {', '.join(names)}")
+        return found
+    path = Path(spec)
+    return load(path / "program.json" if path.is_dir() else path)
+
+
+def task_of(spec: str, *, vocab_size: int | None = None, max_length: int | None = None) -> Task:
+    """A task: a name such as sort, NAME:FOLDER of a language task, FILE.jsonl with pairs, or FILE.py:factory."""
+    from difflib import get_close_matches
+
+    from learnt.core.errors import InputError
+    from learnt.programs import tasks
+    from learnt.programs.task import Task
+
+    options = {k: v for k, v in (("vocab_size", vocab_size), ("max_length", max_length)) if v is not None}
+    named: dict[str, Any] = {task.__name__: task for task in (*_synthetic(), tasks.questions)}
+    name, _, rest = spec.partition(":")
+    if name in FOLDERS and rest:
+        return getattr(tasks, name)(Path(rest), **options)
+    if spec.endswith(".jsonl"):
+        return _pairs(Path(spec), max_length)
+    file, _, function = spec.rpartition(":")
+    if file.endswith(".py"):
+        from learnt.adapters.python_file import make
+
+        found = make(Path(file), function)
+        if not isinstance(found, Task):
+            raise InputError("task", found=f"a {type(found).__name__} from {spec}", expected="a learnt.programs.Task")
+        return found
+    if spec in named:
+        known = inspect.signature(named[spec]).parameters
+        for option in options:
+            if option not in known:
+                raise InputError(f"--{option.replace('_', '-')}", found=f"one for {spec}", expected="none")
+        return named[spec](**options)
+    near = get_close_matches(spec, [*named, *FOLDERS], n=3, cutoff=0.3)
+    raise InputError(
+        "task",
+        found=repr(spec),
+        expected=f"{', '.join(named)}, {':FOLDER, '.join(FOLDERS)}:FOLDER, FILE.jsonl or FILE.py:factory",
+        remedy=f"Nearest: {', '.join(near)}." if near else "",
+    )
+
+
+def answerer_of(spec: str) -> Any:
+    """Something that answers for tokens: a program, FILE.py:function from tokens to labels, or an exported FILE.py."""
+    file, _, name = spec.rpartition(":")
+    if file.endswith(".py") or spec.endswith(".py"):
+        from learnt.adapters.python_file import function
+
+        found = function(Path(file or spec), name) if file.endswith(".py") else function(Path(spec), "run")
+        return lambda tokens: found(list(tokens))
+    return program_of(spec)
+
+
+def name_of(spec: str) -> str:
+    """A short name of a program for texts."""
+    if spec.startswith("library:"):
+        return f"hand-written {spec.removeprefix('library:')}"
+    file, _, function = spec.rpartition(":")
+    return function if file.endswith(".py") else Path(spec).stem
+
+
+def tokens_of(words: tuple[str, ...], program: Program) -> list[str]:
+    """The tokens of one input, the marks that training put around it added where they are missing."""
+    if len(words) == 1 and " " in words[0]:
+        words = tuple(words[0].split())
+    vocab = program.vocab
+    tokens = list(words)
+    if "<s>" in vocab and tokens[:1] != ["<s>"]:
+        tokens.insert(0, "<s>")
+        if "</s>" in vocab and tokens[-1] != "</s>":
+            tokens.append("</s>")
+    return tokens
+
+
+def inputs_of(program: Program, task: str | None, file: Path | None) -> Any:
+    """A task, the lines of a file as token lists, or None."""
+    from learnt.core.errors import InputError
+    from learnt.io.textlines import read_lines
+
+    if task is not None and file is not None:
+        raise InputError("--inputs", found="a file, and --task", expected="one of the two")
+    if file is not None:
+        rows = [tokens_of(tuple(line.split()), program) for line in read_lines(file) if line.strip()]
+        if not rows:
+            raise InputError(str(file), found="no line with tokens", expected="one input a line, tokens between blanks")
+        return rows
+    return None if task is None else task_of(task)
+
+
+def _synthetic() -> tuple[Any, ...]:
+    from learnt.programs import tasks
+
+    return tasks.SYNTHETIC
+
+
+def _pairs(path: Path, max_length: int | None) -> Task:
+    from learnt.core.errors import InputError
+    from learnt.io.jsonl import read_jsonl
+    from learnt.programs.task import Task
+
+    inputs, targets = [], []
+    for number, record in read_jsonl(path):
+        if not isinstance(record, dict) or not {"input", "target"} <= set(record):
+            raise InputError(f"{path}, line {number}", found="other fields", expected='"input" and "target"')
+        inputs.append(record["input"])
+        targets.append(record["target"])
+    pool = bool(targets) and all(isinstance(target, str) for target in targets)
+    return Task.from_pairs(inputs, targets, name=path.stem, pool=pool, max_length=max_length)

@@ -1,0 +1,302 @@
+"""`learnt programs run|trace|verify|check|diff`: ask a program; the commands that make one are in `programs_make`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from learnt.cli.outputs import check_outputs, gate, told
+from learnt.cli.program_words import answerer_of, inputs_of, name_of, program_of, task_of, tokens_of
+
+app = App(
+    name="programs", help="Train transformers that turn into readable Python, and prove that it is the same thing."
+)
+
+Json = Annotated[Path | None, Parameter(allow_leading_hyphen=True)]
+
+
+@app.command
+def run(program: str, /, *words: str, inputs: Path | None = None, quiet: bool = False) -> None:
+    """Print the labels that a program gives to the tokens of an input.
+
+    Parameters
+    ----------
+    program
+        FILE.json, a directory that learnt programs train wrote, or library:NAME of a hand-written one.
+    words
+        The tokens; <s> and </s> are added where training had them.
+    inputs
+        A file with one input a line, instead.
+    quiet
+        Print labels only, without tokens.
+    """
+    from learnt.core.errors import InputError
+
+    found = program_of(program)
+    if (not words) == (inputs is None):
+        raise InputError(
+            "words", found="tokens and a file" if words else "no tokens", expected="tokens, or --inputs FILE"
+        )
+    rows = [tokens_of(words, found)] if words else inputs_of(found, None, inputs)
+    for row in rows:
+        labels = found(row)
+        if quiet or found.pool:
+            print(" ".join(labels) if quiet else f"{' '.join(row)}: {labels[0]}")
+            continue
+        widths = [max(len(t), len(label)) for t, label in zip(row, labels, strict=True)]
+        print("  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)).rstrip())
+        print("  ".join(label.ljust(w) for label, w in zip(labels, widths, strict=True)).rstrip())
+
+
+@app.command
+def trace(
+    program: str,
+    /,
+    *words: str,
+    why: int | None = None,
+    instead: str | None = None,
+    html: Path | None = None,
+    width: int = 100,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Show what every module of a program does with one input, and why.
+
+    Parameters
+    ----------
+    program
+        FILE.json, a directory that learnt programs train wrote, or library:NAME.
+    words
+        The tokens; <s> and </s> are added where training had them.
+    why
+        Explain the label at this position, counted from 0 with <s>: the votes for it and against the next best.
+    instead
+        With --why: against this label.
+    html
+        Write a page with arrows and votes to this file.
+    width
+        Columns of the text.
+    overwrite
+        Replace existing output files.
+    quiet
+        Print nothing but errors.
+    """
+    from learnt.core.errors import InputError
+
+    check_outputs((html,), overwrite)
+    if instead is not None and why is None:
+        raise InputError("--instead", found="a label, and no position", expected="--why POSITION beside it")
+    found = program_of(program)
+    if not words:
+        raise InputError("words", found="no tokens", expected="the tokens of one input")
+    traced = found.trace(tokens_of(words, found))
+    if html is not None:
+        traced.to_html(html)
+        told(html, quiet)
+    if not quiet:
+        print(traced.text(width=width))
+        if why is not None:
+            print()
+            print(traced.why(None if found.pool else why, instead))
+
+
+@app.command
+def verify(
+    program: str,
+    model: str,
+    /,
+    *,
+    task: str | None = None,
+    inputs: Path | None = None,
+    samples: int = 10_000,
+    seed: int = 0,
+    max_disagreement: float | None = None,
+    json: Json = None,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Say whether a program and another thing answer alike: on all inputs where they can be listed, else on a sample.
+
+    Parameters
+    ----------
+    program
+        FILE.json, a directory that learnt programs train wrote, or library:NAME.
+    model
+        Another program, the Python file of an exported one, or FILE.py:function from a list of tokens to labels.
+    task
+        The inputs are those of this task, see: learnt programs check --help; all sequences over the vocabulary if
+        neither this nor --inputs is given.
+    inputs
+        A file with one input a line.
+    samples
+        Inputs drawn from a domain that cannot be listed.
+    seed
+        Seed of the sample.
+    max_disagreement
+        Exit with 1 if a larger share of inputs is answered differently; of a sample, its upper bound counts.
+    json
+        Write the answer as JSON to this file; - writes it to standard output instead of the text.
+    overwrite
+        Replace existing output files.
+    quiet
+        Print nothing but errors.
+    """
+    check_outputs((json,), overwrite)
+    found = program_of(program)
+    answer = found.verify(answerer_of(model), inputs_of(found, task, inputs), samples=samples, seed=seed)
+    give(answer, json, quiet)
+    share = answer.share if answer.bound is None else answer.bound
+    return gate((("--max-disagreement", "the share of inputs answered differently", share, max_disagreement),))
+
+
+@app.command
+def check(
+    program: str,
+    task: str,
+    /,
+    *,
+    vocab_size: int | None = None,
+    max_length: int | None = None,
+    samples: int = 10_000,
+    shown: int = 10,
+    seed: int = 0,
+    min_tokens: float | None = None,
+    min_sequences: float | None = None,
+    json: Json = None,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Say how right a program is: accuracy, the shortest inputs that it gets wrong, branches that no input reaches.
+
+    Parameters
+    ----------
+    program
+        FILE.json, a directory that learnt programs train wrote, or library:NAME.
+    task
+        reverse, sort, hist, double_hist, most_freq, induction, dyck1, dyck2 or questions; NAME:FOLDER for conll,
+        wikiann, trec, mr, subj, ag_news; FILE.jsonl with "input" and "target"; FILE.py:factory.
+    vocab_size
+        Size of the vocabulary of a synthetic or a language task.
+    max_length
+        Longest input, marks included.
+    samples
+        Inputs drawn where they cannot all be listed.
+    shown
+        Wrong inputs to show.
+    seed
+        Seed of the sample.
+    min_tokens
+        Exit with 1 if a smaller share of positions is right.
+    min_sequences
+        Exit with 1 if a smaller share of inputs is right throughout.
+    json
+        Write the answer as JSON to this file; - writes it to standard output instead of the text.
+    overwrite
+        Replace existing output files.
+    quiet
+        Print nothing but errors.
+    """
+    check_outputs((json,), overwrite)
+    asked = task_of(task, vocab_size=vocab_size, max_length=max_length)
+    answer = program_of(program).check(asked, samples=samples, shown=shown, seed=seed)
+    give(answer, json, quiet)
+    limits = (("--min-tokens", "tokens", min_tokens), ("--min-sequences", "sequences", min_sequences))
+    return gate(
+        tuple(
+            (
+                option,
+                f"the share of wrong {what}",
+                1 - getattr(answer.score, f"{what[:-1]}_accuracy"),
+                None if low is None else 1 - low,
+            )
+            for option, what, low in limits
+        )
+    )
+
+
+@app.command
+def diff(
+    a: str,
+    b: str,
+    /,
+    *,
+    task: str | None = None,
+    inputs: Path | None = None,
+    samples: int = 10_000,
+    seed: int = 0,
+    shown: int = 10,
+    max_distance: float | None = None,
+    json: Json = None,
+    html: Path | None = None,
+    control: tuple[str, ...] = (),
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Say how two programs differ: inputs answered differently, modules alike and changed, votes that decide.
+
+    Parameters
+    ----------
+    a
+        A program, see: learnt programs run --help.
+    b
+        Another, or FILE.py:function from a list of tokens to labels.
+    task
+        The inputs are those of this task, see: learnt programs check --help.
+    inputs
+        A file with one input a line.
+    samples
+        Inputs drawn from a domain that cannot be listed.
+    seed
+        Seed of the sample.
+    shown
+        Inputs to show.
+    max_distance
+        Exit with 1 if a larger share of inputs is answered differently.
+    json
+        Write the answer as JSON to this file; - writes it to standard output instead of the text.
+    html
+        Write a report to this file: both questions of learnt compare about programs, with intervals.
+    control
+        For the report, an independently made program of B's kind; give it several times.
+    overwrite
+        Replace existing output files.
+    quiet
+        Print nothing but errors.
+    """
+    from learnt.core.errors import InputError
+    from learnt.programs.difference import diff as differ
+
+    check_outputs((json, html), overwrite)
+    first, second = program_of(a), answerer_of(b)
+    domain = inputs_of(first, task, inputs)
+    if html is not None and domain is None:
+        raise InputError("--html", found="no inputs", expected="--task or --inputs beside it")
+    names = (name_of(a), name_of(b)) if name_of(a) != name_of(b) else ("a", "b")
+    answer = differ(first, second, domain, samples=samples, seed=seed, shown=shown, names=names)
+    if html is not None:
+        from learnt.core.compare import compare
+
+        report = compare(
+            first, second, domain, controls=[answerer_of(c) for c in control], rng=seed, quiet=True,
+            labels=(*names, "control"),
+        )  # fmt: skip
+        report.to_html(html, title=f"Do {names[0]} and {names[1]} do the same?")
+        told(html, quiet)
+    give(answer, json, quiet, text=f"{answer}\n{answer.explain()}".rstrip())
+    return gate((("--max-distance", "the share of inputs answered differently", answer.distance, max_distance),))
+
+
+def give(answer: Any, json: Path | None, quiet: bool, *, text: str | None = None) -> None:
+    """Print an answer, or write it as JSON."""
+    from learnt.io.atomic import dump_json, write_json
+
+    if json is not None and str(json) == "-":
+        print(dump_json(answer.to_fields(), name="answer"))
+        return
+    if json is not None:
+        write_json(json, answer.to_fields())
+        told(json, quiet)
+    if not quiet:
+        print(text if text is not None else answer)
