@@ -10,6 +10,8 @@ import hashlib
 import importlib.util
 import inspect
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +32,22 @@ def make(path: Path, name: str, *, classes: int | None = None) -> Any:
     Raises:
         StorageError: no such file. InputError: no such function, or it failed; the text has the reason and the line.
     """
+    with _found(path, name) as factory:
+        arguments = {"classes": classes} if classes is not None and _takes(factory, "classes") else {}
+        try:
+            return factory(**arguments)
+        except Exception as error:
+            raise _failed(path, name, error) from error
+
+
+def function(path: Path, name: str) -> Callable[..., Any]:
+    """Run the file and return its function `name`; arguments and errors as `make`."""
+    with _found(path, name) as found:
+        return found
+
+
+@contextmanager
+def _found(path: Path, name: str) -> Iterator[Callable[..., Any]]:
     with open_regular(path, argument="spec"):
         pass  # a clear error for a missing file
     folder = str(path.resolve().parent)
@@ -43,14 +61,10 @@ def make(path: Path, name: str, *, classes: int | None = None) -> Any:
             ]
             near = get_close_matches(name, own, n=3, cutoff=0.3) or own[:5]
             raise InputError(
-                "spec", found=f"no function {printable(name)!r} in {path}", expected="a function returning the model",
+                "spec", found=f"no function {printable(name)!r} in {path}", expected="a function of this name",
                 remedy=f"Nearest names: {', '.join(near)}." if near else "The file defines none.",
             )  # fmt: skip
-        arguments = {"classes": classes} if classes is not None and _takes(factory, "classes") else {}
-        try:
-            return factory(**arguments)
-        except Exception as error:
-            raise _failed(path, name, error) from error
+        yield factory
     finally:
         if folder in sys.path:
             sys.path.remove(folder)

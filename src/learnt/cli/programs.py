@@ -202,16 +202,12 @@ def check(
     asked = task_of(task, vocab_size=vocab_size, max_length=max_length)
     answer = program_of(program).check(asked, samples=samples, shown=shown, seed=seed)
     give(answer, json, quiet)
-    limits = (("--min-tokens", "tokens", min_tokens), ("--min-sequences", "sequences", min_sequences))
+    wrong = {"tokens": 1 - answer.score.token_accuracy, "sequences": 1 - answer.score.sequence_accuracy}
+    least = {"tokens": min_tokens, "sequences": min_sequences}
     return gate(
         tuple(
-            (
-                option,
-                f"the share of wrong {what}",
-                1 - getattr(answer.score, f"{what[:-1]}_accuracy"),
-                None if low is None else 1 - low,
-            )
-            for option, what, low in limits
+            (f"--min-{what}", f"the share of wrong {what}", wrong[what], None if low is None else 1 - low)
+            for what, low in least.items()
         )
     )
 

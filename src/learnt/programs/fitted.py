@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -64,6 +64,7 @@ class FitResult:
             by seed for the last three; NaN where a seed had been given up.
         seconds: wall time.
         notes: what the engine decided, labels that never occur in training, and the like.
+        networks: the `ProgramModule` at the end by number of the seed; those given up are not kept.
     """
 
     task: Task
@@ -73,6 +74,7 @@ class FitResult:
     curves: Mapping[str, np.ndarray]
     seconds: float
     notes: tuple[str, ...]
+    networks: Mapping[int, Any] = field(repr=False)
 
     @property
     def best(self) -> Program:

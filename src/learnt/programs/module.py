@@ -85,7 +85,7 @@ class ProgramModule(nn.Module):
 
     Args:
         shape: the sizes; `Config.shape(task)`.
-        start: (V, n k) logits from which factored embeddings start.
+        start: (n, k, V) logits from which factored embeddings start; `word_vectors.embedding_logits` makes them.
 
     Attributes:
         relaxation: how `forward` relaxes; training sets it, and evaluation mode ignores it.
@@ -99,15 +99,11 @@ class ProgramModule(nn.Module):
             values = torch.zeros(size) if scale is None else torch.randn(size) * scale
             self.register_parameter(name, nn.Parameter(values))
         if shape.embeddings and start is not None:
-            logits = torch.as_tensor(np.asarray(start), dtype=torch.get_default_dtype())
-            if logits.shape != (len(shape.vocab), shape.embeddings * shape.k):
-                raise ShapeError(
-                    "embed.vectors",
-                    found=f"{tuple(logits.shape)}",
-                    expected=f"({len(shape.vocab)}, {shape.embeddings * shape.k})",
-                )
+            wanted = (shape.embeddings, shape.k, len(shape.vocab))
+            if np.shape(start) != wanted:
+                raise ShapeError("start", found=f"{np.shape(start)}", expected=f"{wanted}")
             with torch.no_grad():
-                dict(self.named_parameters())["embedding"].copy_(logits.T.reshape(shape.embeddings, shape.k, -1))
+                dict(self.named_parameters())["embedding"].copy_(torch.as_tensor(np.asarray(start)))
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Logits (B, N, n_labels), or (B, n_labels) if pooled, for token ids (B, N) with padding after the end.

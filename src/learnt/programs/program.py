@@ -20,6 +20,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -27,8 +28,17 @@ from learnt.core.errors import InputError
 from learnt.programs._frozen import FrozenMap
 
 if TYPE_CHECKING:
+    from learnt.programs.checking import Check
+    from learnt.programs.circuits import Circuit
     from learnt.programs.evaluator import Batch, Evaluation
     from learnt.programs.interpreter import Run
+    from learnt.programs.module import ProgramModule
+    from learnt.programs.simplification import Simplified
+    from learnt.programs.size import Stats
+    from learnt.programs.task import Task
+    from learnt.programs.tracing import Trace
+    from learnt.programs.transformer import CompiledTransformer
+    from learnt.programs.verification import Equivalence
 
 PAD, UNKNOWN = "<pad>", "<unk>"
 UNANSWERED = -1  # an entry of a numerical table that the table leaves to the network
@@ -279,6 +289,46 @@ class Program:
 
         return evaluate(self, inputs, unknown=unknown)
 
+    def verify(self, model: Any, domain: Any = None, **options: Any) -> Equivalence:
+        """Whether a model answers as this program does; `learnt.programs.verification.verify`."""
+        return _of("verification", "verify")(self, model, domain, **options)
+
+    def check(self, task: Task, **options: Any) -> Check:
+        """How right this program is; `learnt.programs.checking.check`."""
+        return _of("checking", "check")(self, task, **options)
+
+    def simplify(self, domain: Any, **options: Any) -> Simplified:
+        """A shorter program that answers alike; `learnt.programs.simplification.simplify`."""
+        return _of("simplification", "simplify")(self, domain, **options)
+
+    def stats(self, domain: Any = None, **options: Any) -> Stats:
+        """How large this program is; `learnt.programs.size.stats`."""
+        return _of("size", "stats")(self, domain, **options)
+
+    def circuit(self, inputs: Any, **options: Any) -> Circuit:
+        """Which modules a behaviour needs; `learnt.programs.circuits.circuit`."""
+        return _of("circuits", "circuit")(self, inputs, **options)
+
+    def trace(self, tokens: Sequence[str], *, unknown: str = "auto") -> Trace:
+        """One input step by step, with reasons; `learnt.programs.tracing.trace`."""
+        return _of("tracing", "trace")(self, tokens, unknown=unknown)
+
+    def to_python(self, path: str | os.PathLike[str] | None = None, **options: Any) -> str:
+        """One Python file that needs nothing; `learnt.programs.python_export.to_python`."""
+        return _of("python_export", "to_python")(self, path, **options)
+
+    def to_smt(self, length: int, **options: Any) -> str:
+        """Text for solvers; `learnt.programs.smt.to_smt`."""
+        return _of("smt", "to_smt")(self, length, **options)
+
+    def to_torch(self) -> ProgramModule:
+        """The trainable network whose discrete program this is; `learnt.programs.discretise.to_torch`."""
+        return _of("discretise", "to_torch")(self)
+
+    def to_transformer(self, **options: Any) -> CompiledTransformer:
+        """An ordinary transformer that computes the same; `learnt.programs.transformer.to_transformer`."""
+        return _of("transformer", "to_transformer")(self, **options)
+
     def to_json(self, path: str | os.PathLike[str]) -> Path:
         """Write the program as JSON, atomically; `learnt.programs.program_json.save`."""
         from learnt.programs.program_json import save
@@ -323,3 +373,7 @@ class Program:
             classifier={new(name): votes for name, votes in self.classifier.items()},
             cardinalities={new(name): size for name, size in self.cardinalities.items()},
         )
+
+
+def _of(module: str, name: str) -> Any:
+    return getattr(import_module(f"learnt.programs.{module}"), name)

@@ -32,6 +32,7 @@ from learnt.programs.recipe import Recipe
 from learnt.programs.refit import refit
 from learnt.programs.schedule import temperatures
 from learnt.programs.task import Task
+from learnt.programs.word_vectors import embedding_logits
 from learnt.run.seeds import derive
 from learnt.train._random import fenced, sow
 from learnt.train.fit import fit as train
@@ -52,7 +53,7 @@ def fit(
     seed: int = 0,
     split: int = 0,
     fixed: Fixed | None = None,
-    start: Program | None = None,
+    start: Program | FitResult | None = None,
     extra: Any = None,
     device: str | torch.device | None = None,
     checkpoint: str | Path | None = None,
@@ -70,7 +71,8 @@ def fit(
         split: seed of the task's split.
         fixed: choices that are not learnt, by module: of heads "query", "key", "value" (names) and "predicate" (k
             key values), of MLPs "inputs" (names).
-        start: a program of at most this size from which every replica starts, its choices easily changed.
+        start: a program of at most this size from which every replica starts, its choices easily changed; or an
+            earlier training of the same size, whose best networks go on.
         extra: (inputs, targets, weight): further training sequences, as `Task.answer` gives them, and their weight.
         device: where to train; the processor by default.
         checkpoint: a directory; run again with the same arguments to resume.
@@ -99,7 +101,9 @@ def fit(
         shape, targets, weights=weights, complexity=recipe.complexity, aggregate=recipe.aggregate
     )  # fmt: skip
     population = Population(_maker(shape, config, seed), seeds, seed=seed)
-    _begin(population, shape, fixed or {}, start)
+    if isinstance(start, FitResult):
+        population = _continued(population, start)
+    _begin(population, shape, fixed or {}, start if isinstance(start, Program) else None)
     run = _Run(
         task=task, shape=shape, recipe=recipe, population=population, loss=loss, parts=parts, epochs=epochs, seed=seed
     )
@@ -114,6 +118,7 @@ def fit(
     return FitResult(
         task=task, config=config, recipe=recipe, seeds=ranked(finished), curves=run.curves(),
         seconds=time.perf_counter() - began, notes=(*run.notes, *_unseen(task, parts)),
+        networks={n: run.population[i] for i, n in enumerate(run.numbers)},
     )  # fmt: skip
 
 
@@ -128,7 +133,7 @@ def _recipe(recipe: Any) -> Recipe:
 def _maker(shape: Shape, config: Config, seed: int) -> Callable[[], ProgramModule]:
     logits_of_words = None
     if isinstance(config.embed, Factored) and config.embed.vectors is not None:
-        logits_of_words = np.asarray(config.embed.vectors)
+        logits_of_words = embedding_logits(np.asarray(config.embed.vectors), shape.embeddings, shape.k)
     return lambda: ProgramModule(shape, start=logits_of_words)
 
 
@@ -188,6 +193,19 @@ def _begin(population: Population, shape: Shape, fixed: Fixed, start: Program | 
                     tensors[name].add_(given.expand_as(tensors[name]) * (3.0 / CERTAIN))
         for module, choices in fixed.items():
             _fix(tensors, shape, module, choices)
+
+
+def _continued(fresh: Population, earlier: FitResult) -> Population:
+    """The best networks of an earlier training, as many as there are fresh ones."""
+    networks = [earlier.networks[s.seed] for s in earlier.seeds if s.seed in earlier.networks][: len(fresh)]
+    shapes = [{name: tuple(p.shape) for name, p in m.named_parameters()} for m in (fresh.template, *networks[:1])]
+    if len(networks) < len(fresh) or shapes[0] != shapes[1]:
+        raise InputError(
+            "start",
+            found=f"{len(networks)} networks" + (" of another size" if networks and shapes[0] != shapes[1] else ""),
+            expected=f"at least {len(fresh)} of the same task and configuration",
+        )
+    return Population.of(networks)
 
 
 def _fix(tensors: Mapping[str, torch.Tensor], shape: Shape, module: str, choices: Mapping[str, Any]) -> None:
