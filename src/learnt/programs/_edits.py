@@ -191,7 +191,10 @@ def _number_edits(sides: Sides, mine: NumMLP, theirs: NumMLP) -> Iterator[Edit]:
         return
     seen = {tuple(row) for row in np.unique(np.stack([sides.in_a[n] for n in mine.inputs], 1), axis=0).tolist()}
     there = np.unique(np.stack([sides.in_b[theirs.inputs[i]] for i in order], 1), axis=0)
-    values, back = sides.match.values[mine.name], _inverse(sides.match.values[mine.name], sides.b.cardinality[theirs.name])
+    values, back = (
+        sides.match.values[mine.name],
+        _inverse(sides.match.values[mine.name], sides.b.cardinality[theirs.name]),
+    )
     found = False
     for entry in sorted(seen | {tuple(row) for row in there.tolist()}):
         moved = [0] * len(entry)
@@ -241,9 +244,7 @@ def _vote_edits(sides: Sides) -> Iterator[Edit]:
         for value, column in np.argwhere((mine != theirs) & (values >= 0)[:, None]).tolist():
             shown = f"{name} = {value_name(a, name, value)}" if name in a.cardinality else name
             where = f"{shown} for {common[column]!r}"
-            yield Edit(
-                "votes", where, f"{mine[value, column]:.6g}", f"{theirs[value, column]:.6g}", bool(seen[value])
-            )
+            yield Edit("votes", where, f"{mine[value, column]:.6g}", f"{theirs[value, column]:.6g}", bool(seen[value]))
 
 
 def _rows(program: Program, name: str) -> np.ndarray:

@@ -205,8 +205,9 @@ def _values(
     in_a: Mapping[str, np.ndarray],
     in_b: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
-    """Which value of b's variable stands for which value of a's: tokens by name, what heads copy as it is, the rest by
-    how often they occur together.
+    """Which value of b's variable stands for which value of a's, by variable.
+
+    Tokens correspond by name, what heads copy as its source does, the rest by how often values occur together.
     """
     copied = {head.name: head.value for layer in a.layers for head in layer.cat_heads}
     copied_b = {head.name: head.value for layer in b.layers for head in layer.cat_heads}

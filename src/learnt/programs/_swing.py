@@ -79,7 +79,9 @@ def _translated(labels: tuple[str, ...], others: tuple[str, ...]) -> np.ndarray:
     return np.array([place.get(label, -1) for label in labels])
 
 
-def _margins(found: Evaluation, rows: np.ndarray, columns: np.ndarray, up: np.ndarray, down: np.ndarray) -> dict[str, float]:
+def _margins(
+    found: Evaluation, rows: np.ndarray, columns: np.ndarray, up: np.ndarray, down: np.ndarray
+) -> dict[str, float]:
     """Votes of each variable for labels `up` minus `down`, summed over positions (or means over pooled inputs)."""
     margins = {}
     for name, votes in found.program.classifier.items():

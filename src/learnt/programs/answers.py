@@ -22,7 +22,7 @@ from learnt.programs._frozen import short
 from learnt.programs.evaluator import Batch, encode, evaluate
 from learnt.programs.program import Program
 from learnt.programs.sequences import Sequences
-from learnt.programs.task_encoding import encode_inputs
+from learnt.programs.task_encoding import PAD, encode_inputs
 
 BATCH = 256  # inputs that a network reads at once
 _AT_ONCE = 1 << 16  # inputs whose logits are in memory at once
@@ -202,15 +202,16 @@ def _of_function(function: Callable[[Sequence[str]], Any], data: Sequences, name
 
 
 def _of_network(thing: Any, data: Sequences, name: str) -> Answers:
-    vocab = tuple(getattr(thing, "vocab", ()) or data.vocab)
-    labels = tuple(getattr(thing, "labels", ()) or data.labels)
+    own = getattr(thing, "shape", thing)  # our trainable module keeps its names with its sizes
+    vocab = tuple(getattr(own, "vocab", ()) or data.vocab)
+    labels = tuple(getattr(own, "labels", ()) or data.labels)
     if not vocab or not labels:
         raise NotApplicable(
             name, found=f"the network {type(thing).__name__}, whose tokens and labels have no names",
             expected="data that numbers them", remedy="Compare on a Task, or pass Sequences(..., vocab=, labels=).",
         )  # fmt: skip
     width = max(data.n_ctx or 0, data.longest)
-    ids = encode_inputs(data.inputs, vocab, width)
+    ids = _ids(data, vocab, width)
     found = _predicted(thing, ids, data.lengths, name) if hasattr(thing, "predict_ids") else _forward(thing, ids, name)
     if found.shape not in ((len(data),), (len(data), width), (len(data), data.longest)):
         raise ShapeError(name, found=f"answers of shape {found.shape}", expected=f"({len(data)}, {width}) or (n,)")
@@ -220,6 +221,13 @@ def _of_network(thing: Any, data: Sequences, name: str) -> Answers:
     if chosen.max() >= len(labels) or (chosen if pool else chosen[inside]).min() < 0:
         raise InputError(name, found="an answer outside the labels", expected=f"ids from 0 to {len(labels) - 1}")
     return Answers(ids=chosen, labels=labels, pool=pool)
+
+
+def _ids(data: Sequences, vocab: Sequence[str], width: int) -> np.ndarray:
+    """(n, width) ids of tokens, 0 after the end; a vocabulary without padding may have its first token there, too."""
+    if vocab[0] == PAD:
+        return encode_inputs(data.inputs, vocab, width)
+    return np.maximum(encode_inputs(data.inputs, (PAD, *vocab), width) - 1, 0)
 
 
 def _predicted(thing: Any, ids: np.ndarray, lengths: np.ndarray, name: str) -> np.ndarray:

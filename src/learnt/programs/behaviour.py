@@ -58,8 +58,8 @@ class ProgramAgreement(Measure[Answerer, Sequences]):
         identical=1.0,
         invariances=("example order", "class permutation", *RENAMING),
         references=(PROGRAMS,),
-        how="The share of inputs to which both give the same label at every position that counts; for per='tokens', the "
-        "share of such positions. On a whole domain the number is exact.",
+        how="The share of inputs to which both give the same label at every position that counts; for per='tokens', "
+        "the share of such positions. On a whole domain the number is exact.",
         caveat="It holds for these inputs: of a whole domain most are long, of a task's draws many are short. Two "
         "programs that are right agree because both are right; the control says how much of it is more than that.",
         cost="one evaluation of each thing on the inputs",

@@ -18,7 +18,7 @@ counted.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
@@ -154,7 +154,8 @@ def diff(
 
     Args:
         a: the program that is taken as the reference.
-        b: another; or a function from tokens to labels, or a network (behaviour only).
+        b: another; or a function from tokens to labels, or a network (behaviour only), which reads and gives the ids
+            of a unless it has a `vocab` and `labels` of its own.
         domain: the inputs: a task (positions without a right answer are then not compared), a domain, token lists, or a
             batch of ids of a. None is enough for two programs that are equal up to renaming.
         samples, seed: how many inputs are drawn from a domain larger than `most`, and from which stream.
@@ -226,7 +227,8 @@ def _without_inputs(a: Program, same: Mapping[str, str] | None, names: tuple[str
 def _data(a: Program, domain: Any, most: int, samples: int, seed: int) -> Sequences:
     if isinstance(domain, Batch):
         domain = [tokens_of(a, domain, row) for row in range(len(domain))]
-    return Sequences.of(domain, most=most, samples=samples, seed=seed)
+    data = Sequences.of(domain, most=most, samples=samples, seed=seed)
+    return replace(data, vocab=a.vocab, labels=a.labels)  # what a network reads and says, as in `verify`
 
 
 def _taken(programs: Sequence[Program], data: Sequences) -> tuple[Sequences, int]:

@@ -1,13 +1,13 @@
-"""Do they work by the same modules? Variation of information between matched modules, over all the information they hold.
+"""Do they work by the same modules? The variation of information of matched modules, over all that they hold.
 
-    likeness(a, b) = sum of I(X; Y) over matched modules / ( sum of H(X) over a + sum of H(Y) over b - the same sum )
+    likeness(a, b) = sum of I(X; Y) over matched modules / (sum of H(X) over a + sum of H(Y) over b - the same sum)
 
-X, Y: what a module of a, of b writes at the positions of the inputs; modules are matched one to one so that the sum of I
-is largest (a linear assignment). As I = (H(X) + H(Y) - VI(X, Y)) / 2, this is 1 minus the total variation of information
-(Meilă 2007), in which a module without a partner counts as matched with a constant, over the total joint entropy. It is
-1 exactly if the modules of the two divide the positions in the same ways, whatever their names, their order and the
-numbers they write; a module counts by the information it holds, so that constants count nothing. Modules that no vote
-can depend on are left out. Intervals: each of G groups of inputs left out in turn, with the matching kept.
+X, Y: what a module of a, of b writes at the positions of the inputs; modules are matched one to one so that the sum
+of I is largest (a linear assignment). As I = (H(X) + H(Y) - VI(X, Y)) / 2, this is 1 minus the total variation of
+information (Meilă 2007), in which a module without a partner counts as matched with a constant, over the total joint
+entropy. It is 1 exactly if the modules of the two divide the positions in the same ways, whatever their names, their
+order and the numbers they write; a module counts by the information it holds, so that constants count nothing. Modules
+that no vote can depend on are left out. Intervals: each of G groups of inputs left out in turn, the matching kept.
 """
 # ruff: noqa: F722, F821  (shapes are no forward references)
 
@@ -218,8 +218,10 @@ def _entropies(codes: np.ndarray, classes: int, x: Modules) -> Float[np.ndarray,
 
 
 def _details(a: Modules, b: Modules, pairs: list[tuple[str, str, float]]) -> dict[str, Any]:
-    """The aligned modules. Partners that share less than half of their information, and that do not read the same
-    either, are two modules and not one that changed.
+    """The aligned modules.
+
+    Partners that share less than half of their information, and do not read the same either, are two modules and not
+    one that changed.
     """
     partner = {x: (y, alike) for x, y, alike in pairs}
     names = {x: y for x, y, _ in pairs}
