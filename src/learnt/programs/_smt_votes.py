@@ -19,11 +19,9 @@ from fractions import Fraction
 from math import ceil, gcd
 from typing import final
 
-from learnt.core.errors import NotApplicable
 from learnt.programs.program import Program
 
 BITS = 44  # of a rounded vote: near ties are then those below some 1e-12 of the largest vote
-_HUGE = 1000
 _SAFE = 51  # bits: sums of integers below 2^51 are exact in float64, and so are distinct means over an input
 
 
@@ -57,9 +55,6 @@ def votes(program: Program, highest: Mapping[str, int], length: int) -> Votes:
         program: has the classifier.
         highest: the largest value of each numerical variable.
         length: of the inputs, in tokens.
-
-    Raises:
-        NotApplicable: votes too large for float sums.
     """
     exact = {
         name: [[Fraction(w) for w in row] for row in (table if name in program.cardinality else [table])]
@@ -69,8 +64,6 @@ def votes(program: Program, highest: Mapping[str, int], length: int) -> Votes:
     summands = length if program.pool else 1
     total = summands * sum((size * highest.get(name, 1) for name, size in sizes.items()), Fraction(0))
     step = _common_step([w for rows in exact.values() for row in rows for w in row])
-    if total >= 2**_HUGE:
-        raise NotApplicable("program", found="votes beyond 2^1000", expected="votes that float sums can hold")
     if total / _power_inside(step) < 2**_SAFE:
         return Votes(
             unit=step,

@@ -91,7 +91,7 @@ def to_smt(
 
     Raises:
         InputError: a length that the program does not take, tokens that it does not know.
-        NotApplicable: a numerical MLP with too many values to tabulate, votes too large for floats.
+        NotApplicable: a numerical MLP with too many values to tabulate.
         StorageError: the file cannot be written.
     """
     script = terms.Script()
