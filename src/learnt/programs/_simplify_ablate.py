@@ -15,7 +15,7 @@ from learnt.programs._simplify_size import size
 from learnt.programs._simplify_view import View, view
 from learnt.programs.program import Program
 
-_CONSTANTS = 3  # most frequent outputs that a module is taken for
+_CONSTANTS = 2  # most frequent outputs that a module is taken for
 _QUICK = 2048  # predictions that every attempt meets first
 
 

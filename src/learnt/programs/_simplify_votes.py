@@ -8,7 +8,7 @@ still lead to every prediction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import final
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from learnt.programs._simplify_size import size
 from learnt.programs._simplify_view import View
 from learnt.programs.program import Program
 
+_QUICK = 4096  # positions that every attempt meets first
 LARGEST = (*range(1, 10), *(int(m * 10**e) for e in (1, 2, 3) for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 9.9)))
 
 
@@ -49,19 +50,40 @@ def clean_votes(seen: View, judge: Judge) -> tuple[Program, tuple[str, ...]]:
 
 def rounded_votes(seen: View, judge: Judge) -> tuple[Program, tuple[str, ...]]:
     """(program, notes) with the smallest whole votes, in proportion to those there are, that keep every answer."""
-    for candidate, largest in _roundings(seen.program):
-        if size(candidate) < size(seen.program) and judge.keeps(candidate):
-            return candidate, (f"votes are whole numbers up to {largest}",)
-    return seen.program, ()
-
-
-def _roundings(program: Program) -> Iterator[tuple[Program, int]]:
+    program = seen.program
     votes = {name: np.array(table) for name, table in program.classifier.items()}
     largest = max((float(np.abs(table).max()) for table in votes.values()), default=0.0)
-    if largest == 0.0:
-        return
-    for target in LARGEST:
-        yield with_votes(program, {name: np.rint(table * (target / largest)) for name, table in votes.items()}), target
+    quick = _Quick(seen, judge)
+    for target in LARGEST if largest > 0.0 else ():
+        rounded = {name: np.rint(table * (target / largest)) for name, table in votes.items()}
+        if not quick.keeps(rounded):
+            continue
+        candidate = with_votes(program, rounded)
+        if size(candidate) < size(program) and judge.keeps(candidate):
+            return candidate, (f"votes are whole numbers up to {target}",)
+    return program, ()
+
+
+@final
+class _Quick:
+    """Whether other votes of the same variables keep the answers at some positions; always yes if the program pools."""
+
+    def __init__(self, seen: View, judge: Judge) -> None:
+        wanted = judge.flat_wanted
+        scored = np.flatnonzero(wanted >= 0)
+        self._rows = scored[:: max(1, len(scored) // _QUICK)]
+        self._wanted, self._labels, self._pool = wanted[self._rows], np.array(judge.labels), seen.program.pool
+        if not self._pool:
+            self._values = {name: seen.variables[name][self._rows] for name in seen.program.classifier}
+
+    def keeps(self, votes: dict[str, np.ndarray]) -> bool:
+        if self._pool or not len(self._rows):
+            return True
+        total = np.zeros((len(self._rows), next(iter(votes.values())).shape[-1]))
+        for name, table in votes.items():
+            values = self._values[name]
+            total += table[values] if table.ndim == 2 else values[:, None] * table
+        return bool((self._labels[total[:, self._labels].argmax(1)] == self._wanted).all())
 
 
 def _take_out(table: np.ndarray, occurring: np.ndarray, labels: list[int]) -> np.ndarray:
