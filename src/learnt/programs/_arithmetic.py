@@ -59,7 +59,8 @@ def _of_one(axis: Axis, codes: np.ndarray) -> Iterator[tuple[str, int, np.ndarra
     if shift:
         yield _shifted(axis.name, shift), 1, x + shift
     total = _most_common(codes, codes + x)
-    yield f"{total} - {axis.name}", 1, total - x
+    name = f"({axis.name})" if " " in axis.name else axis.name
+    yield f"{total} - {name}", 1, total - x
 
 
 def _of_two(first: Axis, second: Axis, codes: np.ndarray) -> Iterator[tuple[str, int, np.ndarray]]:

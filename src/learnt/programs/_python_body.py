@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from learnt.programs._python_text import pieces
-from learnt.programs._rules import FORMULA, FREE, NEVER, OUTSIDE, Branch, Condition, Grid, Leaf, Node, Rules, counted
+from learnt.programs._rules import FREE, NEVER, OUTSIDE, Branch, Condition, Grid, Leaf, Node, Rules, counted
 
 Answer = Callable[[int], str]  # the source text of a value
 
@@ -22,10 +22,10 @@ def value_body(rules: Rules, answer: Answer, table: str, fault: str, *, indent: 
         fault: an expression for the error where there is no answer.
     """
 
-    def statement(code: int) -> str:
-        if code == FORMULA:
-            return f"return {rules.formula}"
-        return f"raise {fault}" if code in (OUTSIDE, FREE) else f"return {answer(code)}"
+    def statement(leaf: Leaf) -> str:
+        if leaf.code in (OUTSIDE, FREE):
+            return f"raise {fault}"
+        return f"return {leaf.formula or answer(leaf.code)}"
 
     margin = " " * indent
     if not isinstance(rules.body, Grid):
@@ -44,22 +44,23 @@ def value_body(rules: Rules, answer: Answer, table: str, fault: str, *, indent: 
 def predicate_body(rules: Rules, answer: Answer, table: str) -> list[str]:
     """Statements that return whether `key` is what `query` looks for."""
 
-    def matches(code: int) -> str:
-        return "False" if code == NEVER else f"key == {rules.formula if code == FORMULA else answer(code)}"
+    def matches(leaf: Leaf) -> str:
+        return "False" if leaf.code == NEVER else f"key == {leaf.formula or answer(leaf.code)}"
 
     body = rules.body
     if isinstance(body, Grid):
         return [f"    return key == {table}[query]"]
     if isinstance(body, Branch) and len(body.tests) == 1 and body.otherwise == Leaf(NEVER):
         test, below = body.tests[0]
-        text = f"    return {_joined(test)} and {matches(below.code)}" if isinstance(below, Leaf) else ""
+        text = f"    return {_joined(test)} and {matches(below)}" if isinstance(below, Leaf) else ""
         if text and len(text) <= 100:
             return [text]
     if isinstance(body, Branch) and len(body.tests) == 1 and body.tests[0][1] == Leaf(NEVER):
-        text = f"    return {_refused(body.tests[0][0])} and {matches(body.otherwise.code)}"  # pyright: ignore
-        if not text.startswith("    return  ") and len(text) <= 100:
+        refused = _refused(body.tests[0][0])
+        text = f"    return {refused} and {matches(body.otherwise)}" if isinstance(body.otherwise, Leaf) else ""
+        if refused and text and len(text) <= 100:
             return [text]
-    return _nested(body, lambda code: f"return {matches(code)}", 4)
+    return _nested(body, lambda leaf: f"return {matches(leaf)}", 4)
 
 
 def table_lines(name: str, rules: Rules, answer: Answer) -> list[str]:
@@ -85,9 +86,9 @@ def _literal(opening: str, grid: Grid, codes: np.ndarray, depth: int, answer: An
     return [*lines, f"{' ' * indent}}}{end}"]
 
 
-def _nested(node: Node, statement: Callable[[int], str], indent: int) -> list[str]:
+def _nested(node: Node, statement: Callable[[Leaf], str], indent: int) -> list[str]:
     if isinstance(node, Leaf):
-        return [" " * indent + statement(node.code)]
+        return [" " * indent + statement(node)]
     lines: list[str] = []
     for test, below in node.tests:
         if test.listed:

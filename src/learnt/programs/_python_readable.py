@@ -166,19 +166,19 @@ def _votes(writer: Writer, strict: bool) -> tuple[list[str], bool]:
     )
     alike = {name: _alike(rows) for name, rows in tables.items()}
     if sum(map(len, alike.values())) == sum(map(len, tables.values())):
-        lines += ["VOTES = {"]
+        lines += ["VOTES = {"] if tables else ["VOTES = {}"]
         for name, rows in tables.items():
             lines.append(f"    {literal(name)}: {{")
             for text, row in rows.items():
                 lines += row_lines(f"{text}: ", row, 8)
             lines.append("    },")
-        lines += ["}"]
+        lines += ["}"] if tables else []
     else:
         lines += ["BALLOTS = {"]
         for name, rows in alike.items():
             lines.append(f"    {literal(name)}: [")
             for texts, row in rows:
-                key = f"([{', '.join(texts)}], "
+                key = f"({_several(texts)}, "
                 if len(key) < 70:
                     lines += row_lines(key, row, 8, ")")
                 else:
@@ -205,6 +205,15 @@ def _alike(rows: dict[str, list[float]]) -> list[tuple[list[str], list[float]]]:
     for text, votes in rows.items():
         found.setdefault(tuple(votes), []).append(text)
     return [(texts, list(votes)) for votes, texts in found.items()]
+
+
+def _several(texts: list[str]) -> str:
+    """Values as a list, or as a range if they are at least four numbers in a row."""
+    if len(texts) > 3 and all(text.isdecimal() for text in texts):
+        first, last = int(texts[0]), int(texts[-1])
+        if texts == [str(value) for value in range(first, last + 1)]:
+            return f"range({first}, {last + 1})"
+    return f"[{', '.join(texts)}]"
 
 
 def _count_votes(program: Program, sparse: bool, strict: bool) -> list[str]:

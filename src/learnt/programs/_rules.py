@@ -22,6 +22,7 @@ import numpy as np
 from learnt.programs._arithmetic import candidates
 
 FREE, OUTSIDE, FORMULA, NEVER = -1, -2, -3, -4  # entries that are no values
+_INNER = -5  # what a formula of one variable gives, while it is being tried
 LARGEST_TREE = 40_000  # entries; a larger table is written as it is
 _LINE = 3
 
@@ -55,9 +56,10 @@ class Condition(NamedTuple):
 @final
 @dataclass(frozen=True)
 class Leaf:
-    """An answer: a value, or one of the marks above."""
+    """An answer: a value, one of the marks above, or what a formula gives."""
 
     code: int
+    formula: str = ""
 
 
 @final
@@ -90,13 +92,11 @@ class Rules:
     Attributes:
         axes: the variables that are read, in the order of the table.
         body: nested conditions, or the table.
-        formula: the text of what FORMULA stands for.
         cost: 3 a line and 1 a value.
     """
 
     axes: tuple[Axis, ...]
     body: Node | Grid
-    formula: str
     cost: int
 
     @property
@@ -131,15 +131,16 @@ def shortest(
     axes, codes = _read(tuple(axes), np.asarray(codes))
     best: Rules | None = None
     if codes.size <= LARGEST_TREE:
-        memo: dict[tuple[tuple[str, ...], bytes], Solved] = {}
-        cost, node = _solve(axes, codes, True, memo)
-        best = Rules(axes=axes, body=node, formula="", cost=cost)
-        for text, extra, relabelled in candidates(axes, codes, numbers, keys):
-            cost, node = _solve(axes, relabelled, True, memo)
-            if cost + extra < best.cost:
-                best = Rules(axes=axes, body=node, formula=text, cost=cost + extra)
-        best = _of_one_number(axes, codes, best)
-    grid = Rules(axes=axes, body=Grid(axes, codes), formula="", cost=_grid_cost(axes, codes))
+        search = _Search(numbers=numbers, keys=keys, memo={})
+        cost, node = _solve(axes, codes, True, search)
+        best = Rules(axes=axes, body=node, cost=cost)
+        if len(axes) == 2:
+            for text, extra, relabelled in candidates(axes, codes, numbers, keys):
+                cost, node = _solve(axes, relabelled, True, search)
+                if cost + extra < best.cost:
+                    best = Rules(axes=axes, body=_spelled(node, text), cost=cost + extra)
+            best = _of_one_number(axes, codes, best, search)
+    grid = Rules(axes=axes, body=Grid(axes, codes), cost=_grid_cost(axes, codes))
     return grid if best is None or (axes and grid.cost < best.cost) else best
 
 
@@ -155,9 +156,26 @@ def _read(axes: tuple[Axis, ...], codes: np.ndarray) -> tuple[tuple[Axis, ...], 
     return axes, codes
 
 
-def _of_one_number(axes: tuple[Axis, ...], codes: np.ndarray, best: Rules) -> Rules:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Search:
+    """What stays the same while one table is written: arguments of `shortest`, and parts that are solved."""
+
+    numbers: bool
+    keys: frozenset[int] | None
+    memo: dict[tuple[tuple[str, ...], tuple[int, ...], bytes, bool], Solved]
+
+
+def _spelled(node: Node, formula: str, code: int = FORMULA) -> Node:
+    """The node with `formula` at the leaves that are marked with `code` and have none yet."""
+    if isinstance(node, Leaf):
+        return Leaf(FORMULA, formula) if node == Leaf(code) else node
+    tests = tuple((test, _spelled(below, formula, code)) for test, below in node.tests)
+    return Branch(tests, _spelled(node.otherwise, formula, code))
+
+
+def _of_one_number(axes: tuple[Axis, ...], codes: np.ndarray, best: Rules, search: _Search) -> Rules:
     """The same, if a sum or difference of two numbers alone decides and that is shorter."""
-    if len(axes) != 2 or not all(axis.ordered for axis in axes):
+    if not all(axis.ordered for axis in axes):
         return best
     a, b = axes
     left, right = np.array(a.values)[:, None], np.array(b.values)[None, :]
@@ -170,14 +188,14 @@ def _of_one_number(axes: tuple[Axis, ...], codes: np.ndarray, best: Rules) -> Ru
         if len(decided) < len(pairs):
             continue  # one number, two answers
         axis = Axis(name=name, values=tuple(decided), texts=tuple(map(str, decided)), ordered=True)
-        cost, node = _solve((axis,), np.array(list(decided.values())), False, {})
+        cost, node = _solve((axis,), np.array(list(decided.values())), False, search)
         cost += 2 * sum(1 for _ in leaves(node))  # two variables in every condition
         if cost < best.cost:
-            best = Rules(axes=axes, body=node, formula="", cost=cost)
+            best = Rules(axes=axes, body=node, cost=cost)
     return best
 
 
-def _solve(axes: tuple[Axis, ...], codes: np.ndarray, compare: bool, memo: dict) -> Solved:
+def _solve(axes: tuple[Axis, ...], codes: np.ndarray, compare: bool, search: _Search) -> Solved:
     """The cheapest tree."""
     first = codes.flat[0] if codes.size == 1 or not codes.ndim else None
     if first is None:
@@ -187,19 +205,32 @@ def _solve(axes: tuple[Axis, ...], codes: np.ndarray, compare: bool, memo: dict)
     if first is not None:
         return _LINE + 1, Leaf(int(first))
     key = (tuple(axis.name for axis in axes), codes.shape, codes.tobytes(), compare)
-    if key not in memo:
-        memo[key] = min(_trees(axes, codes, compare, memo), key=lambda solved: solved[0])  # the first of equal ones
-    return memo[key]
+    if key not in search.memo:
+        search.memo[key] = min(
+            _forms(axes, codes, compare, search), key=lambda solved: solved[0]
+        )  # the first of equals
+    return search.memo[key]
 
 
-def _trees(axes: tuple[Axis, ...], codes: np.ndarray, compare: bool, memo: dict) -> Iterator[Solved]:
+def _forms(axes: tuple[Axis, ...], codes: np.ndarray, compare: bool, search: _Search) -> Iterator[Solved]:
+    """Trees, and for one variable trees with a formula of it."""
+    yield from _trees(axes, codes, compare, search)
+    if len(axes) != 1 or (codes == _INNER).any():
+        return
+    for text, extra, relabelled in candidates(axes, codes, search.numbers, search.keys):
+        inner = np.where((relabelled == FORMULA) & (codes != FORMULA), _INNER, relabelled)
+        cost, node = _solve(axes, inner, compare, search)
+        yield cost + extra, _spelled(node, text, _INNER)
+
+
+def _trees(axes: tuple[Axis, ...], codes: np.ndarray, compare: bool, search: _Search) -> Iterator[Solved]:
     for position, axis in enumerate(axes):
         rest = axes[:position] + axes[position + 1 :]
         groups = _groups(codes, position)
         if len(groups) == 1:
-            yield _solve(rest, groups[0][1], compare, memo)
+            yield _solve(rest, groups[0][1], compare, search)
             return
-        solved = [(rows, *_solve(rest, left, compare, memo)) for rows, left in groups]
+        solved = [(rows, *_solve(rest, left, compare, search)) for rows, left in groups]
         forms = [_by_groups(axis, solved)]
         if axis.ordered and len(groups) < len(axis.values):
             forms.insert(0 if len(groups) > 2 else 1, _by_thresholds(axis, solved))  # of equal ones, ascending order
@@ -207,7 +238,7 @@ def _trees(axes: tuple[Axis, ...], codes: np.ndarray, compare: bool, memo: dict)
     if compare:
         for a in range(len(axes)):
             for b in range(a + 1, len(axes)):
-                yield from _by_comparison(axes, a, b, codes, memo)
+                yield from _by_comparison(axes, a, b, codes, search)
 
 
 def _groups(codes: np.ndarray, position: int) -> list[tuple[list[int], np.ndarray]]:
@@ -257,7 +288,7 @@ def _by_thresholds(axis: Axis, solved: list[tuple[list[int], int, Node]]) -> Sol
     return _branch(cost, tests, solved[group_of[runs[-1]]][2])
 
 
-def _by_comparison(axes: tuple[Axis, ...], a: int, b: int, codes: np.ndarray, memo: dict) -> Iterator[Solved]:
+def _by_comparison(axes: tuple[Axis, ...], a: int, b: int, codes: np.ndarray, search: _Search) -> Iterator[Solved]:
     """Tests of two variables against each other: equal or not, and for numbers less and greater."""
     first, second = axes[a], axes[b]
     shape = [1] * codes.ndim
@@ -277,7 +308,7 @@ def _by_comparison(axes: tuple[Axis, ...], a: int, b: int, codes: np.ndarray, me
             if (part == FREE).all():
                 continue  # this cannot occur
             test = Condition(f"{first.name} {sign} {second.name}", (), 2)
-            solved.append((test, *_solve(axes, part, False, memo)))
+            solved.append((test, *_solve(axes, part, False, search)))
         if len(solved) > 1:
             cost = solved[-1][1] + sum(_LINE + test.cost + below for test, below, _ in solved[:-1])
             yield _branch(cost, [(test, node) for test, _, node in solved[:-1]], solved[-1][2])
