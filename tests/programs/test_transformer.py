@@ -215,6 +215,23 @@ def test_too_large_things_are_refused_with_the_way_out():
     assert worst(to_transformer(wide, domain=rows), batch, right) < 1e-12
 
 
+def test_numbers_beyond_float32_are_refused(monkeypatch):
+    from learnt.programs import transformer
+
+    monkeypatch.setattr(transformer, "_EXACT", 7)
+    with pytest.raises(NotApplicable, match="in float32.*Use torch.float64"):
+        to_transformer(library.double_hist(), dtype=torch.float32)
+    to_transformer(library.double_hist())
+
+
+def test_a_bound_on_parameters_counts_all_of_them():
+    program = library.dyck2()
+    count = sum(p.numel() for p in to_transformer(program).parameters())
+    with pytest.raises(NotApplicable):
+        to_transformer(program, most=int(0.8 * count))
+    to_transformer(program, most=count)
+
+
 @pytest.mark.parametrize(
     ("options", "text"), [({"scale": 0.0}, "scale"), ({"scale": float("nan")}, "scale"), ({"dtype": torch.int64}, "dtype")]
 )  # fmt: skip

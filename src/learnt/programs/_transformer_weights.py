@@ -266,7 +266,8 @@ def check_size(program: Program, made: list[BlockWeights], width: int, most: int
     keys = [max((h.query.shape[1] for h in b.heads), default=0) for b in made]
     values = [max((h.value.shape[1] for h in b.heads), default=0) for b in made]
     heads = sum(2 * h * width * (k + v) for h, k, v in zip(n_heads, keys, values, strict=True))
-    total = heads + sum(2 * width * len(b.units.bias) for b in made)
+    rows = len(program.vocab) + program.n_ctx + len(program.labels) + sum(2 * len(b.units.bias) for b in made)
+    total = heads + rows * width
     if total > most:
         raise NotApplicable(
             "program",
