@@ -14,7 +14,7 @@ import numpy as np
 
 from learnt.programs._python_shared import OUTSIDE as OUTSIDE_LINES
 from learnt.programs._python_shared import RELU_NET, answerable, head, reader
-from learnt.programs._python_text import literal, names, net_lines, network_call, pieces, row, tuple_lines
+from learnt.programs._python_text import literal, names, net_lines, network_lines, pieces, row, tuple_lines
 from learnt.programs._python_values import combinations, numerical, possible
 from learnt.programs._typed import kinds
 from learnt.programs.program import NumMLP, Program, TableMLP
@@ -80,11 +80,11 @@ def _numbers(program: Program, mlp: NumMLP, own: dict[str, str]) -> tuple[list[s
         sizes = [stored[v] for v in inputs] if stored else []
     lines: list[str] = []
     body: list[str] = []
-    otherwise = f"raise outside({literal(mlp.name)}, {', '.join(own[v] for v in inputs)})"
+    otherwise = [f"raise outside({literal(mlp.name)}, {', '.join(own[v] for v in inputs)})"]
     net = mlp.weights is not None and sizes != whole
     if net and mlp.weights is not None:
         lines += net_lines(name, mlp.weights)
-        otherwise = f"return {network_call(name, [own[v] for v in mlp.inputs])}"
+        otherwise = network_lines(name, [own[v] for v in mlp.inputs], indent=0)
     if sizes:
         codes = numerical(mlp, inputs, combinations(map(range, sizes))).reshape(sizes)
         lines += nested(f"{name}_table", codes)
@@ -98,7 +98,7 @@ def _numbers(program: Program, mlp: NumMLP, own: dict[str, str]) -> tuple[list[s
         if limits:
             body = [f"if {' and '.join(limits)}:", *(f"    {line}" for line in body)]
     complete = sizes == whole and body[-1].startswith("return ")
-    body += [] if complete else [otherwise]
+    body += [] if complete else otherwise
     lines += ["", "", *(["@lru_cache(maxsize=65536)"] if net else [])]
     lines += [*pieces(f"def {name}_value(", [own[v] for v in inputs], "):"), *(f"    {line}" for line in body), "", ""]
     return lines, net, not complete and not net

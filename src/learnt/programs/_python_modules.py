@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from learnt.programs._python_body import predicate_body, table_lines, value_body
-from learnt.programs._python_text import literal, net_lines, network_call, pieces
+from learnt.programs._python_text import literal, net_lines, network_lines, pieces
 from learnt.programs._python_values import BOX, Occurring, combinations, entries, numerical, spans
 from learnt.programs._rules import FREE, NEVER, Axis, Rules, shortest
 from learnt.programs._typed import kinds, spelled
@@ -76,7 +76,8 @@ class Writer:
         answer = lambda value: self.text(head.key, value)
         query, key, value = (self.names[v] for v in (head.query, head.key, head.value))
         does = "reads" if head.value in self.program.cardinality else "sums"
-        said = f"{name} {does} {value} where {key} (key) matches {query} (query)."
+        to = f"matches {query} (query)" if rules.axes else "matches, whatever the query"
+        said = f"{name} {does} {value} where {key} (key) {to}."
         lines = [
             *table_lines(f"{name}_table", rules, answer),
             f"def {name}_matches(query, key):",
@@ -118,25 +119,23 @@ class Writer:
         name, found = self.names[mlp.name], self.number_rules(mlp)
         fault, signature = self._signature(mlp)
         lines: list[str] = []
-        otherwise = f"raise {fault}"
-        if mlp.weights is not None and (found is None or found[1]):
+        limited = found is not None and bool(found[1])
+        otherwise = [f"{' ' * (8 if limited else 4)}raise {fault}"]
+        if mlp.weights is not None and (found is None or limited):
             lines += net_lines(name, mlp.weights)
-            otherwise = f"return {network_call(name, [self.names[v] for v in mlp.inputs])}"
+            otherwise = network_lines(name, [self.names[v] for v in mlp.inputs], indent=8 if limited else 4)
             signature = ["@lru_cache(maxsize=65536)", *signature]
-        net, branches, body = bool(lines), 1, [f"    {otherwise}"]
+        net, branches, body = bool(lines), 1, otherwise
         if found is not None:
             rules, limits = found
             body = value_body(rules, str, f"{name}_table", fault)
             branches = rules.branches + bool(limits)
             if limits:
-                body = [f"    if {' or '.join(limits)}:", f"        {otherwise}", *body]
+                body = [f"    if {' or '.join(limits)}:", *otherwise, *body]
             lines += table_lines(f"{name}_table", rules, str)
         lines += [
             *signature,
-            *_docstring(
-                f"{name} is a function of the number{'s' * (len(set(mlp.inputs)) > 1)} {_listed(self._inputs(mlp))}.",
-                unread,
-            ),
+            *_docstring(f"{name} is a function of the {_numbers(self._inputs(mlp))}.", unread),
             *body,
         ]
         return Written(lines=tuple(_apart(lines)), branches=branches, net=net, faults=any(fault in b for b in body))

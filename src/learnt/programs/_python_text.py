@@ -113,7 +113,7 @@ def net_lines(name: str, net: ReluNet) -> list[str]:
     return [*lines, ")", *tuple_lines(f"{name}_bias = (", net.b_out)]
 
 
-def network_call(name: str, inputs: Sequence[str]) -> str:
-    """The expression for what the network of a module answers."""
-    call = f"relu_net({name}_net, {name}_bias, "
-    return call + (f"({', '.join(inputs)})" if len(inputs) > 1 else f"({inputs[0]},)") + ")"
+def network_lines(name: str, inputs: Sequence[str], *, indent: int) -> list[str]:
+    """The statement that returns what the network of a module answers."""
+    values = f"({', '.join(inputs)}{',' * (len(inputs) == 1)})"
+    return pieces("return relu_net(", [f"{name}_net", f"{name}_bias", values], ")", indent=indent)

@@ -281,7 +281,7 @@ def _by_thresholds(axis: Axis, solved: list[tuple[list[int], int, Node]]) -> Sol
             runs.append(row)
     tests, cost = [], solved[group_of[runs[-1]]][1]
     for start, following in zip(runs, runs[1:], strict=False):
-        sign = "==" if following == start + 1 == 1 else "<="
+        sign = "==" if following == start + 1 else "<="
         _, below, node = solved[group_of[start]]
         cost += _LINE + 2 + below
         tests.append((Condition(f"{axis.name} {sign} {axis.texts[following - 1]}", (), 2), node))
