@@ -64,7 +64,11 @@ def test_every_module_of_a_minimal_program_is_in_its_circuit():
     task = tasks.sort(8, 8)
     inputs = task.domain().sample(200, seed=0)
     assert circuit(one_layer_sort(), inputs, scored=task).modules == tuple(f"num_attn_0_{v}" for v in range(4))
-    assert circuit(golden("reverse"), tasks.reverse(8, 6)).modules == ("attn_0_0", "mlp_0_0", "attn_1_0")
+    whole = circuit(golden("reverse"), tasks.reverse(8, 6))
+    assert whole.modules == ("attn_0_0", "mlp_0_0", "attn_1_0")
+    assert (whole.kind, whole.inputs) == ("exhaustive", 780)
+    assert "on all 780 inputs (exact)" in str(whole)
+    assert circuit(golden("reverse"), tasks.reverse(8, 6), most=0, samples=50).kind == "sampled"
 
 
 def test_on_inputs_of_one_length_the_end_need_not_be_looked_up():

@@ -333,6 +333,33 @@ def test_a_batched_model_answers_in_ids():
     assert verify(program, model, encode(program, inputs)).equal  # a batch of ids
 
 
+def test_a_network_answers_with_logits_and_may_number_tokens_and_labels_its_own_way():
+    import torch
+
+    program = Program(
+        vocab=["<pad>", "<s>", "a", "b"], labels=["A", "B"], k=4, n_ctx=4, layers=[],
+        classifier={"tokens": [[0, 0], [3, 0], [1, 0], [0, 1]]},
+    )  # fmt: skip
+    inputs = [["<s>", "a", "b", "b"], ["<s>", "b"]]
+    network = torch.nn.Embedding.from_pretrained(torch.tensor(program.classifier["tokens"]))
+    assert verify(program, network, inputs).equal
+    assert verify(program, network, encode(program, inputs[1:])).equal
+    wrong = torch.nn.Embedding.from_pretrained(torch.tensor(program.classifier["tokens"]).flip(1))
+    assert verify(program, wrong, inputs).disagreeing_tokens == 6
+
+    class Own:
+        """Other ids, the same function, and one label more."""
+
+        vocab, labels = ("<pad>", "b", "a", "<s>"), ("C", "B", "A")
+
+        def predict_ids(self, ids, lengths):
+            return np.array([0, 1, 2, 2])[ids]
+
+    assert verify(program, Own(), inputs).equal
+    with pytest.raises(ShapeError, match="one label a token"):
+        verify(program, torch.nn.Sequential(network, torch.nn.Flatten()), inputs)
+
+
 @pytest.mark.parametrize(
     ("model", "words"),
     [
@@ -376,7 +403,3 @@ def test_check_23_bad_arguments_are_errors():
         verify(program, golden("reverse"), [["<s>", "1"]], logits=True)
     with pytest.raises(NotApplicable, match="logits_ids"):
         verify(program, lambda tokens: program(tokens), inputs, logits=True)
-    import torch
-
-    with pytest.raises(InputError, match="predict_ids"):
-        verify(program, torch.nn.Linear(2, 2), inputs)

@@ -105,7 +105,7 @@ def answers(model: Any, asked_for: Given, names: list[str], *, unknown: str = "a
     """What a model answers, as `predictions`.
 
     Args:
-        model: a `Program`, something with `predict_ids`, or a callable from one tuple of tokens to its labels.
+        model: a `Program`, something with `predict_ids`, a network, or a function from a tuple of tokens to labels.
         asked_for: the inputs.
         names: labels by id, the program's first; new ones are added at the end.
         unknown: what a program as model does with tokens outside its vocabulary.
@@ -117,14 +117,15 @@ def answers(model: Any, asked_for: Given, names: list[str], *, unknown: str = "a
     program = asked_for.program
     if isinstance(model, Program):
         return _of_program(model, asked_for, names, unknown)
-    if isinstance(model, PredictsIds):
+    if isinstance(model, PredictsIds) and not _numbers_otherwise(model, program):
         return _of_ids(model, asked_for)
-    if not callable(model) or (hasattr(model, "forward") and hasattr(model, "parameters")):
+    if isinstance(model, PredictsIds) or (hasattr(model, "forward") and hasattr(model, "parameters")):
+        return _of_network(model, asked_for, names)
+    if not callable(model):
         raise InputError(
             "model",
             found=f"a {type(model).__name__}",
-            expected="a Program, a function from one tuple of tokens to labels, or an object with predict_ids",
-            remedy="Wrap a network in an object whose predict_ids(ids, lengths) returns ids of the program's labels.",
+            expected="a Program, a function from a tuple of tokens to labels, a network, or something with predict_ids",
         )
     index = {name: i for i, name in enumerate(names)}
     width = 1 if program.pool else asked_for.batch.ids.shape[1]
@@ -159,13 +160,40 @@ def _of_program(model: Program, asked_for: Given, names: list[str], unknown: str
         one, other = ("one label an input", "one label a token")[:: 1 if model.pool else -1]
         raise InputError("model", found=f"a program that gives {one}", expected=f"{other}, as the first program")
     found = predictions(model, batch_for(model, asked_for, unknown))
-    index = {name: i for i, name in enumerate(names)}
-    for name in model.labels:
-        if name not in index:
-            index[name] = len(names)
-            names.append(name)
-    joint = np.array([*(index[name] for name in model.labels), UNSCORED])
+    _extend(names, model.labels)
+    joint = np.array([*(names.index(name) for name in model.labels), UNSCORED])
     return joint[found]
+
+
+def _extend(names: list[str], labels: Sequence[str]) -> None:
+    known = set(names)
+    names += [label for label in labels if label not in known]
+
+
+def _numbers_otherwise(model: Any, program: Program) -> bool:
+    """Whether a model has a vocabulary and labels of its own, and other ones."""
+    own = getattr(model, "shape", model)  # our trainable module keeps its names with its sizes
+    vocab, labels = getattr(own, "vocab", None), getattr(own, "labels", None)
+    if not isinstance(vocab, list | tuple) or not isinstance(labels, list | tuple):
+        return False
+    return (tuple(vocab), tuple(labels)) != (program.vocab, program.labels)
+
+
+def _of_network(model: Any, asked_for: Given, names: list[str]) -> np.ndarray:
+    """The answers of a network, or of ids that the model numbers its own way; `learnt.programs.answers`."""
+    from learnt.programs.answers import Answerer
+    from learnt.programs.sequences import Sequences
+
+    program = asked_for.program
+    data = Sequences(asked_for.rows, vocab=program.vocab, labels=program.labels, n_ctx=program.n_ctx)
+    found = Answerer(model, data, name="model").answers
+    if found.pool != program.pool:
+        one, other = ("one label an input", "one label a token")[:: 1 if found.pool else -1]
+        raise ShapeError("model", found=one, expected=f"{other}, as the program")
+    _extend(names, found.labels)
+    ids = found.numbered(names)
+    width = 1 if program.pool else asked_for.batch.ids.shape[1]
+    return np.pad(ids, ((0, 0), (0, width - ids.shape[1])), constant_values=UNSCORED)
 
 
 def batch_for(model: Program, asked_for: Given, unknown: str) -> Batch:

@@ -27,7 +27,7 @@ from learnt.programs._circuit_evaluator import Set, predictions_with
 from learnt.programs._circuit_slice import deciding, live, reads, upstream
 from learnt.programs._frozen import FrozenMap, integer, short
 from learnt.programs._inputs import Inputs
-from learnt.programs._verify_answers import Scored, given, pieces, scored_positions
+from learnt.programs._verify_answers import Kind, Scored, given, pieces, scored_positions
 from learnt.programs._verify_bounds import percent
 from learnt.programs.evaluator import CHUNK, Batch, evaluate
 from learnt.programs.program import Head, Program
@@ -58,6 +58,7 @@ class Circuit:
         reads: what the circuit reads.
         votes: the variables of the circuit, and inputs, whose votes can turn a prediction.
         method: ``"exact"``: no smaller set keeps the predictions; ``"greedy"``: no set smaller by one module does.
+        kind: whether these were all inputs of the domain, a random sample of it, or a list.
         inputs: how many inputs.
         predictions: how many predictions were to be kept.
         label: the label whose predictions were asked about; None: all.
@@ -71,15 +72,18 @@ class Circuit:
     reads: tuple[Read, ...]
     votes: tuple[str, ...]
     method: Literal["exact", "greedy"]
+    kind: Kind
     inputs: int
     predictions: int
     label: str | None
 
     def __str__(self) -> str:
         asked = "" if self.label is None else f" of whether it is {self.label!r}"
+        scope = {"exhaustive": "all {} inputs", "sampled": "{} random inputs", "given": "{} inputs"}[self.kind]
+        scope = scope.format(f"{self.inputs:,}")
         lines = [
             f"{len(self.modules)} of {len(self.live)} live modules keep {percent(self.sufficiency)} of "
-            f"{self.predictions:,} predictions{asked} on {self.inputs:,} inputs ({self.method})."
+            f"{self.predictions:,} predictions{asked} on {scope} ({self.method})."
         ]
         width = max(map(len, self.live), default=0)
         for name in self.modules:
@@ -101,6 +105,7 @@ class Circuit:
             "reads": [list(read) for read in self.reads],
             "votes": list(self.votes),
             "method": self.method,
+            "kind": self.kind,
             "inputs": self.inputs,
             "predictions": self.predictions,
             "label": self.label,
@@ -180,6 +185,7 @@ def circuit(
         reads=tuple(roles),
         votes=tuple(name for name in deciding(program) if name in chosen or name not in alive),
         method=method,
+        kind=asked.kind,
         inputs=len(asked),
         predictions=trial.total,
         label=label,

@@ -170,9 +170,10 @@ def verify(
 
     Args:
         program: the program.
-        model: another `Program`; an object with ``predict_ids(ids, lengths)``, which gets (B, N) ids of the program's
-            tokens and (B,) lengths and returns (B, N) ids of its labels ((B,) if it pools); or a function from one
-            tuple of tokens to its labels, one a token (or one, if the program pools).
+        model: another `Program`; a function from one tuple of tokens to its labels, one a token (or one, if the program
+            pools); a network that reads (B, N) ids of tokens and returns (B, N, n_labels) logits ((B, n_labels)); or
+            anything with ``predict_ids(ids, lengths)``, which gets (B, N) ids and (B,) lengths and returns (B, N) ids
+            of labels ((B,)). Ids are the program's, or those of the model's own ``vocab`` and ``labels``.
         domain: a domain, a task, token lists or a `Batch`. By default all sequences over the program's vocabulary, if
             there are at most `most`.
         scored: which positions count: all by default; those that a `Task` scores; or those for which a function from
