@@ -101,8 +101,8 @@ def test_a_sample_has_intervals_that_hold_the_truth():
         low, high = found.score.token_interval
         assert low <= found.score.token_accuracy <= high
         held["tokens"] += low <= tokens <= high
-    assert min(held.values()) >= 34
-    assert held["tokens"] < 40 or low > 0.9  # an interval, not everything
+        assert high - low < 0.1  # the control: an interval that says something
+    assert min(held.values()) >= 34  # of 40, where 38 are expected
     perfect = check(golden("reverse"), task, parts=False, most=0, samples=100)
     assert perfect.right
     assert perfect.score.token_interval[0] < 1

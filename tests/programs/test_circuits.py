@@ -125,7 +125,7 @@ def test_a_replaced_table_is_the_program_with_a_constant_table(seed):
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_no_smaller_set_of_modules_keeps_the_predictions(seed):
     program = random_program(seed)
     alive = live(program)
@@ -177,7 +177,7 @@ def test_a_cut_stops_the_walk_back():
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_with_all_inputs_of_the_source_the_answer_is_that_of_the_source(seed):
     program = random_program(seed)
     by_length: dict[int, list] = {}

@@ -115,7 +115,7 @@ def test_missed_branches_have_the_words_of_the_program():
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_nothing_reached_was_called_impossible_and_more_inputs_reach_more(seed):
     program = random_program(seed)
     inputs = random_inputs(program, seed, 20)
@@ -126,7 +126,7 @@ def test_nothing_reached_was_called_impossible_and_more_inputs_reach_more(seed):
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_outcomes_of_heads_are_the_reasons_of_the_interpreter(seed):
     program = random_program(seed)
     inputs = random_inputs(program, seed, 5)
