@@ -39,7 +39,9 @@ class Seed:
         train, validation, test: its scores.
         epochs: how long it was trained.
         soft: validation accuracy (tokens) of the relaxed network at the end, sampled as in training.
+        trained: validation accuracy (tokens) of the discrete program as training left it.
         refitted: whether the classifier was fitted anew.
+        searched: whether a local search made it better.
     """
 
     seed: int
@@ -49,7 +51,9 @@ class Seed:
     test: Score
     epochs: int
     soft: float
-    refitted: bool
+    trained: float
+    refitted: bool = False
+    searched: bool = False
 
 
 @final
@@ -94,13 +98,14 @@ class FitResult:
         """All seeds as text, best validation first."""
         lines = [
             f"{self.task.name}: {len(self.seeds)} seeds, {self.config.modules} modules each, {self.seconds:.0f} s",
-            "seed  epochs   validation        test              soft     refit",
-            "              tokens  sequences  tokens  sequences  tokens",
+            "seed  epochs     soft  discrete   then      validation           test",
+            "                                         tokens  sequences  tokens  sequences",
         ]
         for s in self.seeds:
+            then = "search" if s.searched else "refit" if s.refitted else ""
             lines.append(
-                f"{s.seed:4d}  {s.epochs:6d}  {s.validation.tokens:6.2%}    {s.validation.sequences:6.2%}  "
-                f"{s.test.tokens:6.2%}    {s.test.sequences:6.2%}  {s.soft:6.2%}     {'yes' if s.refitted else 'no'}"
+                f"{s.seed:4d}  {s.epochs:6d}  {s.soft:7.2%}   {s.trained:7.2%}   {then:6s}  {s.validation.tokens:7.2%}"
+                f"    {s.validation.sequences:7.2%}  {s.test.tokens:7.2%}    {s.test.sequences:7.2%}"
             )
         tests = np.array([s.test.tokens for s in self.seeds])
         lines.append(
@@ -125,7 +130,9 @@ class FitResult:
                     "seed": s.seed,
                     "epochs": s.epochs,
                     "soft": s.soft,
+                    "trained": s.trained,
                     "refitted": s.refitted,
+                    "searched": s.searched,
                     **{
                         f"{part}_{what}": getattr(getattr(s, part), what)
                         for part in ("train", "validation", "test")

@@ -34,6 +34,8 @@ class Recipe:
         aggregate: "per_token", the mean over the positions of a sequence, or "per_seq", their sum.
         refit: whether each discrete program gets the best linear classifier for its variables, where that is better
             on the validation part.
+        search: rounds of `local_search` on discrete programs after training; 0 for none. It sees the training part.
+        searched: how many programs are searched from, best validation first.
     """
 
     temperature: tuple[float, float] = (3.0, 0.01)
@@ -50,6 +52,8 @@ class Recipe:
     halving: tuple[float, ...] = ()
     aggregate: Literal["per_token", "per_seq"] = "per_token"
     refit: bool = True
+    search: int = 40
+    searched: int = 4
 
     def __post_init__(self) -> None:
         if len(self.temperature) != 2:
@@ -67,6 +71,10 @@ class Recipe:
                 )
         if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
             raise InputError("batch_size", found=repr(self.batch_size), expected="a positive number of sequences")
+        for name in ("search", "searched"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise InputError(name, found=repr(value), expected="an integer of at least 0")
         for name in ("straight_through", "calm"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(name, found=repr(getattr(self, name)), expected="a share of the epochs, 0 to 1")
@@ -83,7 +91,7 @@ class Recipe:
     @staticmethod
     def paper() -> Recipe:
         """The recipe of the paper and its code."""
-        return Recipe(tie_bias=1.0, refit=False)
+        return Recipe(tie_bias=1.0, refit=False, search=0)
 
     def to_fields(self) -> dict[str, Any]:
         """The recipe as JSON can hold it."""

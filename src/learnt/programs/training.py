@@ -25,7 +25,8 @@ from learnt.core.examples import Examples
 from learnt.programs._loss import ProgramLoss
 from learnt.programs.config import Config, Factored, Shape
 from learnt.programs.discretise import CERTAIN, compiled, discretised
-from learnt.programs.fitted import FitResult, Part, Score, Seed, ranked
+from learnt.programs.fitted import FitResult, Part, Seed, ranked
+from learnt.programs.local_search import local_search
 from learnt.programs.module import ProgramModule, Relaxation, logits
 from learnt.programs.program import Program
 from learnt.programs.recipe import Recipe
@@ -115,6 +116,9 @@ def fit(
         finished = [*run.given_up, *run.results(epochs)]
     if recipe.refit:
         finished = [_refitted(s, task, split, parts) for s in finished]
+    if recipe.search and not task.pool:
+        order = [s.seed for s in ranked(finished)][: recipe.searched]
+        finished = [_searched(s, task, split, parts, recipe, seed) if s.seed in order else s for s in finished]
     return FitResult(
         task=task, config=config, recipe=recipe, seeds=ranked(finished), curves=run.curves(),
         seconds=time.perf_counter() - began, notes=(*run.notes, *_unseen(task, parts)),
@@ -368,8 +372,13 @@ class _Run:
         found = []
         for i, number in enumerate(self.numbers):
             program = self.program(i, epochs=epoch)
-            scores: dict[str, Score] = {name: part.score(program) for name, part in self.parts.items()}
-            found.append(Seed(seed=number, program=program, epochs=epoch, soft=soft[i], refitted=False, **scores))
+            scores = {name: part.score(program) for name, part in self.parts.items()}
+            found.append(
+                Seed(
+                    seed=number, program=program, epochs=epoch, soft=soft[i], trained=scores["validation"].tokens,
+                    train=scores["train"], validation=scores["validation"], test=scores["test"],
+                )
+            )  # fmt: skip
         return found
 
     def curves(self) -> dict[str, np.ndarray]:
@@ -425,11 +434,22 @@ def _fast_denormals() -> Iterator[None]:
 
 
 def _refitted(seed: Seed, task: Task, split: int, parts: Mapping[str, Part]) -> Seed:
-    program = refit(seed.program, task, seed=split)
-    if program is seed.program or program == seed.program:
+    return _better(seed, refit(seed.program, task, seed=split), parts, refitted=True)
+
+
+def _searched(seed: Seed, task: Task, split: int, parts: Mapping[str, Part], recipe: Recipe, own: int) -> Seed:
+    found = local_search(
+        seed.program, task, rounds=recipe.search, seed=derive(own, "search", seed.seed) % 2**32, split_seed=split
+    )  # fmt: skip
+    return _better(seed, found.program, parts, searched=True)
+
+
+def _better(seed: Seed, program: Program, parts: Mapping[str, Part], **how: Any) -> Seed:
+    """The seed with another program, if that is better on the validation part."""
+    if program == seed.program:
         return seed
     scores = {name: part.score(program) for name, part in parts.items()}
-    better = (scores["validation"].tokens, scores["validation"].sequences)
-    if better <= (seed.validation.tokens, seed.validation.sequences):
+    before, after = seed.validation, scores["validation"]
+    if (after.tokens, after.sequences) <= (before.tokens, before.sequences):
         return seed
-    return replace(seed, program=program, refitted=True, **scores)
+    return replace(seed, program=program, **how, **scores)
