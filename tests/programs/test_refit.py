@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from learnt.core.errors import InputError, NotApplicable, ShapeError
-from learnt.programs import evaluate, tasks
+from learnt.programs import TableMLP, evaluate, tasks
 from learnt.programs._search_data import encoded
 from learnt.programs._search_linear import Voter, fitted, logits_of, mean_loss
 from learnt.programs.refit import accuracy_of, loss_of, refit, retabulate, with_table
@@ -134,7 +134,7 @@ def test_retabulation_restores_a_table_that_only_the_classifier_reads():
 def test_retabulation_by_trial_repairs_a_table_that_a_head_reads():
     task = tasks.reverse(size=200)
     program = golden("reverse")
-    mlp = next(module for _, kind, module in program.modules() if kind == "cat_mlps")
+    mlp = next(module for _, _, module in program.modules() if isinstance(module, TableMLP))
     data = data_of(program, task.split().train)
     entry = mlp.table.index(max(mlp.table))
     broken = with_table(program, mlp.name, [0 if i == entry else value for i, value in enumerate(mlp.table)])

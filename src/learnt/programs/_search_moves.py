@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from learnt.programs._search_gain import best_predicate, cell_by_cell, slope, structured, table_of_sums
-from learnt.programs._search_grow import Growth, inputs_of
+from learnt.programs._search_growth import Growth, inputs_of
 from learnt.programs._search_linear import fitted, logits_of, mean_loss
 from learnt.programs.program import Head, Module, NumMLP, TableMLP
 

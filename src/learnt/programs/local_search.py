@@ -23,7 +23,8 @@ import numpy as np
 from learnt.core.errors import InputError, NotApplicable
 from learnt.programs import _search_moves as moves_
 from learnt.programs._search_data import Data, encoded, joined
-from learnt.programs._search_grow import KINDS, Frame, Growth, Shape
+from learnt.programs._search_grow import step as grown
+from learnt.programs._search_growth import KINDS, Frame, Growth, Shape
 from learnt.programs.program import Program
 from learnt.programs.refit import accuracy_of
 from learnt.programs.task import Task
@@ -141,7 +142,7 @@ def grow(
         growth = Growth(frame, shape, train.part(examples, rng), train.part(screened, rng), l2=l2)
         history: list[Step] = []
         while (steps is None or len(history) < steps) and monotonic() < until:
-            added = growth.step(rng, width=width, pool=pool, dear=dear, free=free, until=until)
+            added = grown(growth, rng, width=width, pool=pool, dear=dear, free=free, until=until)
             if added is None:
                 break
             loss, accuracy = growth.score()
@@ -269,7 +270,7 @@ def _moved(
         growth.refit()
         free, dear = bool(rng.random() < 0.6), float(rng.choice([0.0, 0.5, 1.0]))
         added = 0
-        while growth.step(rng, width=width, pool=pool, dear=dear, free=free, until=until) is not None:
+        while grown(growth, rng, width=width, pool=pool, dear=dear, free=free, until=until) is not None:
             added += 1
         return f"rebuild: {len(removed)} out, {added} additions" if removed or added else None
     if not growth.modules:
@@ -301,9 +302,10 @@ def _finished(program: Program, train: Data, validation: Data, l2: float) -> Pro
 def _growth_of(program: Program, data: Data, small: Data, l2: float) -> Growth:
     """A program as something that can grow."""
     own = {n: s for n, s in program.cardinality.items() if n in (*program.input_variables, "positions")}
+    embeddings = None if program.embeddings is None else tuple(map(tuple, program.embeddings))
     frame = Frame(
         vocab=program.vocab, labels=program.labels, k=program.k, n_ctx=program.n_ctx, causal=program.causal,
-        embeddings=program.embeddings and tuple(map(tuple, program.embeddings)), masked=tuple(program.masked_labels),
+        embeddings=embeddings, masked=tuple(program.masked_labels),
         sizes=own,
     )  # fmt: skip
     limits = tuple({kind: len(getattr(layer, kind)) for kind in KINDS} for layer in program.layers)

@@ -194,7 +194,7 @@ def _by_trial(program: Program, data: Data, name: str, entry: np.ndarray, mlp: T
     for _ in range(sweeps):
         changed = False
         for key in np.argsort(-used, kind="stable")[: int((used > 0).sum())]:
-            table = list(best.module(name).table)  # pyright: ignore[reportAttributeAccessIssue]
+            table = list(best.module(name).table)  # pyright: ignore
             for value in range(size):
                 if value == table[key]:
                     continue
