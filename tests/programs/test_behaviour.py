@@ -84,11 +84,22 @@ def test_hand_written_sort_against_a_mutilated_one_with_independent_controls(tmp
     assert "Do they work by the same modules?" in text
     assert read(path)[0].to_dict() == found.to_dict()
     shortest = alike.details["b"]["shortest"][0]
-    assert shortest[0] in alike.chart.alt
+    assert shortest[0].replace(" ", " · ") in alike.chart.alt
     assert "Do they work by the same modules?" in str(found)
     perfect = learnt.compare(program, program, SHORT, controls=controls, measures=BOTH, quiet=True)
     assert [x.value.value for x in perfect.answers] == [1, 1]
     assert [x.transfer.value for x in perfect.answers] == [1, 1]
+
+
+def test_tokens_that_look_like_the_names_of_sides_are_left_alone(tmp_path):
+    rows = [["A", "B", "B"], ["A", "B"], ["B"]]
+    found = learnt.compare(
+        lambda t: ["x"] * len(t), lambda t: ["A"] * len(t), rows, measures=[ProgramAgreement()], quiet=True,
+        labels=("first", "second", "third"),
+    )  # fmt: skip
+    text = found.to_html(tmp_path / "sides.html").read_text(encoding="utf-8")
+    assert "differently: “B”; first says “x”, and second says “A”" in text
+    assert "“B”" in found.answers[0].chart.alt
 
 
 def test_pairwise_compares_many_programs():
@@ -118,11 +129,15 @@ def test_keys_and_padding_of_sequences():
     data = Sequences([["a", "b"], ["ab"], ["a", "b", "<pad>"]])
     assert data.inputs[2] == data.inputs[0]
     assert data.keys[0] == data.keys[2] != data.keys[1]
-    for wrong in ("text", [["a"], "b"], [[]], [[1]], [], 3):
+    for wrong in ("text", [["a"], "b"], [[]], [[1]], [], 3, [(["a"],)], [()], ((1,),)):
         with pytest.raises(InputError):
             Sequences(wrong)
     with pytest.raises(ShapeError):
         Sequences([["a", "b"]], scored=[[True]])
+    for marks in (True, [True], [[[True], [False]]]):
+        with pytest.raises((InputError, ShapeError)):
+            Sequences([["a"]], scored=marks)
+    assert Sequences([("a", "b")], scored=np.array([[1, 0]])).scored == ((True, False),)
 
 
 def test_positions_without_a_right_answer_do_not_count():

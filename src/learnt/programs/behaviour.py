@@ -109,13 +109,15 @@ class ProgramAgreement(Measure[Answerer, Sequences]):
         if not found or len(np.ravel(found["lengths"])) < 2:
             return None
         lengths = np.ravel(found["lengths"]).astype(np.int64)
-        alt = "Share of inputs of each length that are answered as a answers them."
+        alt = "Share of inputs of each length that are answered as A answers them."
         if len(found["shortest"]):
-            tokens, says_a, says_b = found["shortest"][0]
-            alt += f" The shortest answered differently: {tokens}; a says {says_a}, and b says {says_b}."
+            # dots, because reports take a lone A or B after a word for the name of a side
+            tokens, says_a, says_b = (str(text).replace(" ", " \N{MIDDLE DOT} ") for text in found["shortest"][0])
+            alt += f" The shortest answered differently: “{tokens}”; A says “{says_a}”, and B says “{says_b}”."
         few = len(lengths) <= BARS
         return Chart(
-            kind="bars" if few else "lines", series=series, x=[str(n) for n in lengths] if few else lengths,
+            kind="bars" if few else "lines", series=series,
+            x=[f"{n} token{'' if n == 1 else 's'}" for n in lengths] if few else lengths,
             x_label="tokens of the input", y_label="share answered alike", low=0.0, high=1.0, alt=alt,
         )  # fmt: skip
 

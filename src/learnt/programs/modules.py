@@ -149,9 +149,9 @@ class ModuleAgreement(Measure[Answerer, Sequences]):
         }
         kept = np.ravel(found["likeness"])
         return Chart(
-            kind="bars", series=series, x=names, x_label="module of a", y_label="likeness of its partner", low=0.0,
+            kind="bars", series=series, x=names, x_label="module of A", y_label="likeness of its partner", low=0.0,
             high=1.0,
-            alt=f"For each module of a, how alike its partner writes, 0 to 1: b writes the same as "
+            alt=f"For each module of A, how alike its partner writes, 0 to 1: B writes the same as "
             f"{int((kept > 1 - 1e-9).sum())} of {len(kept)} modules.",
         )  # fmt: skip
 

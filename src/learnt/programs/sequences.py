@@ -64,7 +64,12 @@ class Sequences:
         object.__setattr__(self, "inputs", rows)
         object.__setattr__(self, "lengths", np.fromiter(map(len, rows), np.int64, len(rows)))
         if self.scored is not None:
-            marks = tuple(tuple(bool(x) for x in row) for row in self.scored)
+            try:
+                marks = tuple(map(tuple, self.scored))
+                if {type(mark) for mark in set().union(*marks)} - {bool}:
+                    marks = tuple(tuple(map(bool, row)) for row in marks)
+            except (TypeError, ValueError) as error:
+                raise InputError("scored", found=short(self.scored), expected="True or False for each token") from error
             if tuple(map(len, marks)) != tuple(map(len, rows)):
                 raise ShapeError(
                     "scored", found="other numbers of positions", expected="one mark a token of each input"
@@ -139,21 +144,18 @@ class Sequences:
         """
         if isinstance(data, Sequences):
             return data
-        if isinstance(data, Task):
-            domain, label = data.domain(), data.name
-        elif isinstance(data, Domain):
-            domain, label = data, "domain"
-        else:
+        if not isinstance(data, Task | Domain):
             return Sequences(data, name=name or "sequences")
+        domain = data.domain() if isinstance(data, Task) else data
         if domain.size <= most:
             rows, whole, drawn = list(domain.walk()), domain.complete, False
         else:
             rows, whole, drawn = domain.sample(samples, seed=seed), False, True
-        made = Sequences(rows, name=name or label, exhaustive=whole, sampled=drawn)
-        if not isinstance(data, Task):
-            return made
-        return replace(
-            made, scored=_scored(data, made), vocab=data.vocab, labels=data.labels, n_ctx=data.max_length
+        if isinstance(data, Domain):
+            return Sequences(rows, name=name or "domain", exhaustive=whole, sampled=drawn)
+        return Sequences(
+            rows, scored=_scored(data, rows), name=name or data.name, vocab=data.vocab, labels=data.labels,
+            n_ctx=data.max_length, exhaustive=whole, sampled=drawn,
         )  # fmt: skip
 
 
@@ -173,8 +175,11 @@ def _is_tokens(row: Any) -> bool:
 def _rows(inputs: Any) -> tuple[Tokens, ...]:
     if isinstance(inputs, str) or not isinstance(inputs, Iterable):
         raise InputError("inputs", found=short(inputs), expected="lists of tokens")
+    listed = tuple(inputs)
+    if _are_tokens(listed):  # a whole domain, or sequences once more
+        return listed
     rows = []
-    for i, row in enumerate(inputs):
+    for i, row in enumerate(listed):
         if isinstance(row, str) or not isinstance(row, Iterable):
             raise InputError(f"inputs[{i}]", found=short(row), expected="a list of tokens")
         tokens = tuple(row)
@@ -189,17 +194,28 @@ def _rows(inputs: Any) -> tuple[Tokens, ...]:
     return tuple(rows)
 
 
-def _scored(task: Task, data: Sequences) -> list[tuple[bool, ...]] | None:
+def _are_tokens(rows: tuple[Any, ...]) -> bool:
+    """Whether these are tuples of texts already, without padding; looks at each distinct token once."""
+    if {*map(type, rows)} != {tuple} or not min(map(len, rows)):
+        return False
+    try:
+        words = set().union(*rows)
+    except TypeError:
+        return False
+    return {*map(type, words)} == {str} and PAD not in words
+
+
+def _scored(task: Task, rows: Sequence[Tokens]) -> list[tuple[bool, ...]] | None:
     """Which positions have a right answer: those whose target is not `<pad>`."""
     if task.pool:
         return None
     if task.oracle is not None:
-        targets: Iterable[Sequence[str]] = map(task.oracle, data.inputs)
+        targets: Iterable[Sequence[str]] = map(task.oracle, rows)
     else:
         known = dict(zip(task.inputs, task.targets, strict=True))
-        targets = (known[tuple(row)] for row in data.inputs)
+        targets = (known[tuple(row)] for row in rows)
     marks = []
-    for row, target in zip(data.inputs, targets, strict=True):
+    for row, target in zip(rows, targets, strict=True):
         short_by = len(row) - len(target)
-        marks.append(tuple(label != PAD for label in target[: len(row)]) + (False,) * short_by)
+        marks.append((*[label != PAD for label in target[: len(row)]], *[False] * short_by))
     return marks
