@@ -112,6 +112,23 @@ def test_arithmetic_is_for_numbers_and_not_for_names():
     assert "return x\n" not in body([axis("x", range(5), False)], [0, 1, 2, 3, 4]) + "\n"
     assert body([axis("x", range(5))], [1, 2, 3, 4, 5]) == "    return x + 1"
     assert body([axis("x", range(5))], [4, 3, 2, 1, 0]) == "    return 4 - x"
+    assert body([axis("x", range(8))], [3, 3, 4, 4, 5, 5, 6, 6]) == "    return x // 2 + 3"
+
+
+def test_arithmetic_may_differ_from_branch_to_branch():
+    codes = np.stack([np.arange(6), 5 - np.arange(6), np.arange(6) + 9])
+    assert body([axis("a", range(3), False), axis("b", range(6))], codes) == (
+        "    if a == 't0':\n        return b\n    if a == 't1':\n        return 5 - b\n    return b + 9"
+    )
+
+
+@given(shift=st.integers(-3, 12), size=st.integers(2, 7))
+def test_a_function_of_a_sum_or_difference_keeps_its_signs(shift, size):
+    a, b = np.arange(size)[:, None], np.arange(size)[None, :]
+    axes = (axis("a", range(size)), axis("b", range(size)))
+    for number in (a + b, a - b):
+        codes = np.abs(shift - number) % 5
+        run(shortest(axes, codes), axes, codes)
 
 
 def test_a_table_without_rules_is_a_table():

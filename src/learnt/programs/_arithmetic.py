@@ -34,13 +34,16 @@ def candidates(
     occurring = np.array(sorted(keys or ()), dtype=np.int64)
     if any(axis.ordered != numbers for axis in axes):
         return  # a token is no number
+    valued = codes >= 0
     for text, extra, values in _formulas(axes, codes):
-        right = (values == codes) & (codes >= 0)
+        right = (values == codes) & valued
         if keys is not None:
             right |= (codes == _NEVER) & ~np.isin(values, occurring) & (values != _NOTHING)
-        defined = int((codes >= 0).sum())
-        if right.sum() >= max(3, defined / 2):
-            yield text, extra, np.where(right, _FORMULA, codes)
+        whole = bool(right[valued].all())
+        if not whole and len(axes) == 1 and "//" in text:
+            continue  # a fraction with exceptions says less than thresholds do
+        if right.sum() >= max(3, valued.sum() / 2):
+            yield text, extra if whole else extra + 1, np.where(right, _FORMULA, codes)
 
 
 def _formulas(axes: Sequence[Axis], codes: np.ndarray) -> Iterator[tuple[str, int, np.ndarray]]:
@@ -61,6 +64,9 @@ def _of_one(axis: Axis, codes: np.ndarray) -> Iterator[tuple[str, int, np.ndarra
     total = _most_common(codes, codes + x)
     name = f"({axis.name})" if " " in axis.name else axis.name
     yield f"{total} - {name}", 1, total - x
+    for divisor in (2, 3, 4):
+        shift = _most_common(codes, codes - x // divisor)
+        yield _shifted(f"{name} // {divisor}", shift), 2 if shift else 1, x // divisor + shift
 
 
 def _of_two(first: Axis, second: Axis, codes: np.ndarray) -> Iterator[tuple[str, int, np.ndarray]]:

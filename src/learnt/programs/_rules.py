@@ -24,6 +24,7 @@ from learnt.programs._arithmetic import candidates
 FREE, OUTSIDE, FORMULA, NEVER = -1, -2, -3, -4  # entries that are no values
 _INNER = -5  # what a formula of one variable gives, while it is being tried
 LARGEST_TREE = 40_000  # entries; a larger table is written as it is
+LARGEST_SPLIT = 400  # entries; in a larger table a comparison must settle one side at once to be tried
 _LINE = 3
 
 
@@ -302,6 +303,10 @@ def _by_comparison(axes: tuple[Axis, ...], a: int, b: int, codes: np.ndarray, se
         less, more = ((left < right), "<"), ((left > right), ">")
         splits += [[less, ((left >= right), ">=")], [more, ((left <= right), "<=")], [signs[0], less, more]]
     for split in splits:
+        if codes.size > LARGEST_SPLIT and not any(
+            len(np.unique(codes[mask & (codes != FREE)])) == 1 for mask, _ in split
+        ):
+            continue
         solved = []
         for mask, sign in split:
             part = np.where(mask, codes, FREE)
