@@ -44,7 +44,7 @@ def clean_votes(seen: View, judge: Judge) -> tuple[Program, tuple[str, ...]]:
                 row[labels] -= _level(row[labels])
         candidate = with_votes(program, candidate_votes)
         if size(candidate) < size(program) and judge.keeps(candidate):
-            return candidate, ("votes without effect are 0",)
+            return candidate, ("fewer votes, without those that cannot matter",)
     return program, ()
 
 

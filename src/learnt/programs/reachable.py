@@ -46,8 +46,8 @@ class Reachable:
     partitions: tuple[tuple[str, ...], ...]
 
     def __str__(self) -> str:
-        how = "all" if self.exhaustive else "these"
-        lines = [f"{self.inputs:,} inputs, {self.positions:,} positions ({how} inputs of the domain)"]
+        how = " (all inputs of the domain)" if self.exhaustive else ""
+        lines = [f"{self.inputs:,} inputs, {self.positions:,} positions{how}"]
         for name, counts in self.values.items():
             listed = list(counts)
             shown = ", ".join(map(str, listed[:12])) + (f", ... {listed[-1]}" if len(listed) > 12 else "")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
@@ -32,10 +32,14 @@ from learnt.programs._simplify_size import Size, size
 from learnt.programs._simplify_tables import tables
 from learnt.programs._simplify_view import View, distinct, view
 from learnt.programs._simplify_votes import clean_votes, rounded_votes
+from learnt.programs._verify_bits import bits
 from learnt.programs.evaluator import Batch
 from learnt.programs.program import Program
 from learnt.programs.task import Task
 from learnt.programs.task_domain import ENUMERABLE
+
+if TYPE_CHECKING:
+    from learnt.programs._simplify_prune import Accuracy, Examples
 
 Pass = Callable[[View, Judge], tuple[Program, tuple[str, ...]]]
 
@@ -68,6 +72,7 @@ class Simplified:
     Attributes:
         original, program: before and after.
         before, after: their sizes.
+        bits: the lengths of their descriptions (`learnt.programs.size.Stats.bits`).
         steps: what was done, in order.
         inputs: how many inputs the claim is about.
         exhaustive: whether these are all inputs of the domain.
@@ -79,6 +84,7 @@ class Simplified:
     program: Program
     before: Size
     after: Size
+    bits: tuple[float, float]
     steps: tuple[Step, ...]
     inputs: int
     exhaustive: bool
@@ -89,7 +95,8 @@ class Simplified:
         b, a = self.before, self.after
         lines = [
             f"modules {b.modules} -> {a.modules}, layers {b.layers} -> {a.layers}, "
-            f"branches {b.branches} -> {a.branches}, classifier rows {b.rows} -> {a.rows}, votes {b.votes} -> {a.votes}"
+            f"branches {b.branches:,} -> {a.branches:,}, classifier rows {b.rows} -> {a.rows}, "
+            f"votes {b.votes:,} -> {a.votes:,}, bits {self.bits[0]:,.0f} -> {self.bits[1]:,.0f}"
         ]
         how = f"all {self.inputs:,} inputs of the domain" if self.exhaustive else f"{self.inputs:,} inputs"
         if self.keep == "predictions":
@@ -139,6 +146,12 @@ def simplify(
         raise InputError("keep", found=short(keep), expected='"predictions" or "accuracy"')
     if not 0.0 <= budget < 1.0:
         raise InputError("budget", found=short(budget), expected="a share from 0 to 1")
+    if keep == "predictions" and budget:
+        raise InputError("budget", found=short(budget), expected='0 with keep="predictions"')
+    if keep == "accuracy" and task is None:
+        if not isinstance(domain, Task):
+            raise InputError("task", found="none", expected='a task, with keep="accuracy"')
+        task = domain
     question = asked(program, domain, most=most, samples=samples, seed=seed, unknown=unknown)
     batch = distinct(question.batch)
     counted = None
@@ -146,20 +159,16 @@ def simplify(
         counted = scored_positions(program, task, batch)
     loop = _Loop(batch=batch, counted=counted, exhaustive=question.exhaustive, digits=digits)
     accuracy = None
-    if keep == "predictions":
-        if budget:
-            raise InputError("budget", found=short(budget), expected='0 with keep="predictions"')
-        result, steps = loop.run(program)
+    if keep == "accuracy" and task is not None:
+        result, steps, accuracy = loop.prune(program, task, budget)
     else:
-        aim = task if task is not None else domain
-        if not isinstance(aim, Task):
-            raise InputError("task", found="none", expected='a task, with keep="accuracy"')
-        result, steps, accuracy = loop.prune(program, aim, budget)
+        result, steps = loop.run(program, digits=digits)
     return Simplified(
         original=program,
         program=result,
         before=size(program),
         after=size(result),
+        bits=(sum(bits(program).values()), sum(bits(result).values())),
         steps=tuple(steps),
         inputs=len(batch),
         exhaustive=question.exhaustive,
@@ -185,9 +194,9 @@ class _Loop:
     batch: Batch
     counted: np.ndarray | None
     exhaustive: bool
-    digits: bool
+    digits: bool  # in the end
 
-    def passes(self) -> list[tuple[str, Pass]]:
+    def passes(self, digits: bool) -> list[tuple[str, Pass]]:
         """In this order: what removes modules first, what only makes them read better last."""
         listed: list[tuple[str, Pass]] = [
             ("unread modules", _unread),
@@ -200,13 +209,13 @@ class _Loop:
             ("predicates", lambda seen, judge: applied(seen, predicates(seen), judge)),
             ("votes", clean_votes),
         ]
-        return [*listed, ("digits", rounded_votes)] if self.digits else listed
+        return [*listed, ("digits", rounded_votes)] if digits else listed
 
-    def run(self, program: Program) -> tuple[Program, list[Step]]:
+    def run(self, program: Program, *, digits: bool) -> tuple[Program, list[Step]]:
         """The passes, again from the first after every change, until none changes anything."""
         judge = Judge(program, self.batch, self.counted)
         seen, steps, at = view(program, self.batch), [], 0
-        passes = self.passes()
+        passes = self.passes(digits)
         unchanged = 0
         while unchanged < len(passes):
             name, change = passes[at % len(passes)]
@@ -220,24 +229,37 @@ class _Loop:
         return seen.program, steps
 
     def prune(self, program: Program, task: Task, budget: float) -> tuple[Program, list[Step], tuple[float, float]]:
-        """`run`, then rounds of pruning, each followed by `run` on what is left, until nothing goes any more."""
+        """`run`, then pruning until nothing goes any more, and again from the first if that changed anything."""
         from learnt.programs._simplify_prune import Accuracy, examples, pruned
 
         known = examples(program, task)
         before = known.accuracy(program)
         floor = Accuracy(before.train - budget, before.validation - budget)
-        current, steps = self.run(program)
+        current, steps = self.run(program, digits=False)  # fits begin at the votes there are: not at large numbers
         while True:
-            result, notes = pruned(view(current, self.batch), known, floor)
-            if not notes:
+            before_round = current
+            while True:
+                current, notes = pruned(view(current, self.batch), known, floor)
+                if not notes:
+                    break
+                accuracy = known.overall(current)
+                steps.append(Step(name="pruning", notes=notes, inputs=len(known), exhaustive=False, accuracy=accuracy))
+            if current is before_round:
                 break
-            accuracy = known.overall(result)
-            steps.append(Step(name="pruning", notes=notes, inputs=len(known), exhaustive=False, accuracy=accuracy))
-            current, more = self.run(result)
-            if min(np.subtract(known.accuracy(current), floor)) < 0:  # examples outside the domain
-                current, more = result, []
-            steps += more
+            current = self._within(current, known, floor, steps, digits=False)
+        if self.digits:
+            current = self._within(current, known, floor, steps, digits=True)
         return current, steps, (known.overall(program), known.overall(current))
+
+    def _within(
+        self, program: Program, known: Examples, floor: Accuracy, steps: list[Step], *, digits: bool
+    ) -> Program:
+        """`run`, if accuracy stays at the floor, which it may not on examples outside the domain."""
+        result, more = self.run(program, digits=digits)
+        if min(np.subtract(known.accuracy(result), floor)) < 0:
+            return program
+        steps += more
+        return result
 
 
 def _unread(seen: View, judge: Judge) -> tuple[Program, tuple[str, ...]]:
