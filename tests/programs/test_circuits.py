@@ -97,6 +97,21 @@ def test_the_circuit_of_one_label_may_be_smaller():
     assert loose.sufficiency >= 0.6
 
 
+def test_trying_all_sets_finds_the_one_module_that_greed_throws_away():
+    """`whole` says as much as two halves together, so each of the three can go, and `whole` goes first."""
+    tables = [TableMLP(inputs=["tokens"], table=[0, 0, 1, 0], name=name) for name in ("whole", "half", "other_half")]
+    says = [[0, 0], [0, 1], [0, 0], [0, 0]]
+    program = Program(
+        vocab=["<pad>", "<s>", "a", "b"], labels=["no", "yes"], k=4, n_ctx=4, layers=[Layer(cat_mlps=tables)],
+        classifier={"whole": np.multiply(says, 2), "half": says, "other_half": says, "ones": [1.5, 0]},
+    )  # fmt: skip
+    inputs = [["<s>", "a", "b"], ["<s>", "b"]]
+    assert circuit(program, inputs, exact=2).modules == ("half", "other_half")
+    found = circuit(program, inputs)
+    assert (found.modules, found.method) == (("whole",), "exact")
+    assert set(found.necessity.values()) == {0.0}
+
+
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None)
 def test_without_interventions_the_bits_are_those_of_the_evaluator(seed):
