@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, final
 
 import numpy as np
@@ -38,7 +39,7 @@ class Partition:
         """Number of classes."""
         return len(self.values)
 
-    @property
+    @cached_property
     def entropy(self) -> float:
         """H in nats."""
         return entropy(np.bincount(self.codes))
