@@ -1,12 +1,13 @@
-"""`learnt study starc|reacher|pendulum|preferences`: experiments, with the published numbers beside ours."""
+"""`learnt study starc|reacher|pendulum|preferences|programs`: experiments, with the published numbers beside ours."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+_Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
 app = App(name="study", help="Run a paper's experiment: published numbers beside ours.")
 
 
@@ -149,6 +150,104 @@ def preferences(
     if json is not None:
         write_json(json, found.to_dict())
     _show(found, quiet)
+
+
+@app.command
+def programs(
+    *,
+    out: Path = Path("runs/programs"),
+    only: _Words = ("table1",),
+    tasks: _Words = (),
+    seeds: int | None = None,
+    epochs: int | None = None,
+    scale: Literal["small", "paper"] = "small",
+    method: Literal["train", "grow", "both"] = "train",
+    recipes: _Words = ("ours",),
+    variants: _Words = (),
+    sizes: _Words = (),
+    layers: int | None = None,
+    heads: int | None = None,
+    mlps: int | None = None,
+    restarts: int = 5,
+    steps: int | None = None,
+    correct: int = 0,
+    corrected: int = 1,
+    search_rounds: int = 30,
+    simplify: bool = False,
+    examples: int | None = None,
+    data: Path | None = None,
+    jobs: int = 1,
+    seed: int = 0,
+    quiet: bool = False,
+) -> None:
+    """Transformers that turn into programs: the experiments of arXiv 2306.01128, its numbers beside ours.
+
+    Adds to what OUT holds; run the same command again to go on or to see the result. Writes programs.json, record.txt,
+    record.md and all programs into OUT.
+
+    Parameters
+    ----------
+    out
+        Directory of the study.
+    only
+        Experiments: table1, table3, induction, large, table5, recipes, text, standard.
+    tasks
+        Some of their tasks; all if not given (large: reverse and sort).
+    seeds
+        Seeds of each training, instead of the experiment's number.
+    epochs
+        Epochs of each training, instead of the experiment's number.
+    scale
+        Smaller programs and fewer epochs, or the published sizes.
+    method
+        Train by gradients, grow by search, or both.
+    recipes
+        Ours, paper, or both: ours paper.
+    variants
+        Some of the recipes of the experiment of that name.
+    sizes
+        Longest input and vocabulary of the tasks on sequences, such as 16x8 16x16.
+    layers
+        Layers, instead of the experiment's number.
+    heads
+        Heads in each layer; half of them count, but in table3 and text.
+    mlps
+        Lookup tables in each layer; half of them of counts, but in table3 and text.
+    restarts
+        Programs grown by one search.
+    steps
+        Additions in one of them at most.
+    correct
+        Rounds of correction by the inputs that a program gets wrong; 0 for none.
+    corrected
+        How many seeds are corrected and simplified, best validation first.
+    search_rounds
+        Rounds of local search in each round of correction.
+    simplify
+        Simplify programs too, and count modules, branches and lines before and after.
+    examples
+        Fewer examples of each task; of text, at most so many training sentences.
+    data
+        Folder of the corpora, for the experiment on text.
+    jobs
+        Processes to run at once; the numbers do not depend on it.
+    seed
+        Seed of everything random.
+    quiet
+        Print nothing but errors.
+    """
+    from learnt.studies.programs import programs_study
+    from learnt.studies.programs_plan import Options, size_of_text
+
+    options = Options(
+        tasks=tasks, seeds=seeds, epochs=epochs, scale=scale, method=method, recipes=recipes, variants=variants,
+        sizes=tuple(size_of_text(text) for text in sizes), layers=layers, heads=heads, mlps=mlps, restarts=restarts,
+        steps=steps, correct=correct, corrected=corrected, search_rounds=search_rounds, simplify=simplify,
+        examples=examples, seed=seed,
+    )  # fmt: skip
+    found = programs_study(out, only=only, options=options, data=data, jobs=jobs, quiet=quiet)
+    if not quiet:
+        print(found)
 
 
 def _show(found: Any, quiet: bool) -> None:
