@@ -91,6 +91,7 @@ def grow(
     pool: int = 60,
     l2: float = 1e-5,
     final_l2: float = 1e-7,
+    final_rounds: int = 400,
     inputs: Sequence[Sequence[str]] = (),
     weight: float = 10.0,
     split_seed: int = 0,
@@ -110,6 +111,7 @@ def grow(
         width: proposals of each kind in one step.
         pool: simple variables, not in the program, that proposals may bring along.
         l2, final_l2: penalty of the classifier while growing, and of the last one, fitted on all training pairs.
+        final_rounds: iterations of L-BFGS for the last classifier.
         inputs: more inputs to be right on (counterexamples); the task's oracle gives their targets.
         weight: of each of them.
         split_seed: of the task's split.
@@ -153,7 +155,9 @@ def grow(
             if accuracy == 1.0 and loss < 0.01:
                 break
         tried += growth.tried
-        program = _finished(growth.program({"search": {"grow": seed, "restart": restart}}), train, validation, final_l2)
+        program = _finished(
+            growth.program({"search": {"grow": seed, "restart": restart}}), train, validation, final_l2, final_rounds
+        )
         right = accuracy_of(program, validation)
         results.append(right)
         if best is None or right > best[0]:
@@ -185,6 +189,7 @@ def local_search(
     pool: int = 60,
     l2: float = 1e-5,
     final_l2: float = 1e-7,
+    final_rounds: int = 400,
     split_seed: int = 0,
     progress: Callable[[Step], None] | None = None,
 ) -> Searched:
@@ -204,7 +209,7 @@ def local_search(
             only.
         examples, screened: training examples that changes are confirmed on, and screened on.
         width, pool: as `grow`.
-        l2, final_l2: as `grow`.
+        l2, final_l2, final_rounds: as `grow`.
         split_seed: of the task's split.
         progress: called with each accepted change.
 
@@ -249,7 +254,7 @@ def local_search(
         if loss < best:
             best, best_state = loss, growth.snapshot()
     growth.restore(best_state)
-    found = _finished(growth.program(program.meta), train, validation, final_l2)
+    found = _finished(growth.program(program.meta), train, validation, final_l2, final_rounds)
     right = accuracy_of(found, validation)
     old = accuracy_of(program, validation)
     if old > right:
@@ -288,14 +293,14 @@ def _moved(
     return f"{move}: {growth.shown(change.name)}"
 
 
-def _finished(program: Program, train: Data, validation: Data, l2: float) -> Program:
+def _finished(program: Program, train: Data, validation: Data, l2: float, rounds: int) -> Program:
     """The classifier fitted on all training examples, kept if validation agrees."""
     from learnt.programs.evaluator import evaluate
     from learnt.programs.refit import votes_for
 
     names = [*program.categorical, *program.numerical]
     evaluation = evaluate(program, train.batch, keep=True)
-    better = replace(program, classifier=votes_for(program, evaluation, train, names, l2=l2, most=400))
+    better = replace(program, classifier=votes_for(program, evaluation, train, names, l2=l2, most=rounds))
     return better if accuracy_of(better, validation) >= accuracy_of(program, validation) else program
 
 
