@@ -27,6 +27,8 @@ def MEASURES() -> tuple[Measure[Any, Any], ...]:  # noqa: N802 (a constant that 
     from learnt.invariance.domains import DomainAgreement
     from learnt.invariance.level import InvarianceLevel
     from learnt.invariance.texture import ShapePreference
+    from learnt.programs.behaviour import ProgramAgreement
+    from learnt.programs.modules import ModuleAgreement
     from learnt.rewards.best_of_n_measure import BestOfNRegret
     from learnt.rewards.response_measure import ResponseDistance
     from learnt.rewards.safety import OptimalRegret, Safety
@@ -61,4 +63,6 @@ def MEASURES() -> tuple[Measure[Any, Any], ...]:  # noqa: N802 (a constant that 
         OptimalRegret(),
         ResponseDistance(),
         BestOfNRegret(),
+        ProgramAgreement(),
+        ModuleAgreement(),
     )

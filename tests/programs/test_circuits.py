@@ -14,7 +14,7 @@ from learnt.programs import Head, Layer, Program, TableMLP, encode, evaluate, ta
 from learnt.programs._circuit_evaluator import Set, predictions_with
 from learnt.programs._circuit_slice import live, upstream
 from learnt.programs.circuits import circuit
-from learnt.programs.interchange import interchange
+from learnt.programs.interchanges import interchange
 
 from .made import golden, one_layer_sort, random_inputs, random_program
 

@@ -195,6 +195,18 @@ def test_counterexamples_are_learnt():
     assert found.program(rare[0])[1:] == ("5",) * 5
 
 
+def test_a_sample_keeps_every_length_and_every_counterexample():
+    task = tasks.hist(size=400)
+    pairs = task.split().train
+    weights = np.ones(len(pairs))
+    weights[[5, 17]] = 10.0
+    data = encoded(pairs, task.vocab, task.labels, task.max_length, weights=weights)
+    part = data.part(60, np.random.default_rng(0))
+    assert 60 <= len(part) < len(data)
+    assert set(part.lengths) == set(data.lengths)
+    assert (part.weights == 10.0).sum() == 2
+
+
 def test_bad_requests_are_errors():
     task = tasks.hist(vocab_size=6, max_length=6, size=100)
     with pytest.raises(InputError, match="layers"):

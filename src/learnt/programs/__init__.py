@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from learnt.programs.evaluator import encode as encode
     from learnt.programs.evaluator import evaluate as evaluate
     from learnt.programs.fitted import FitResult as FitResult
-    from learnt.programs.interchange import interchange as interchange
+    from learnt.programs.interchanges import interchange as interchange
     from learnt.programs.interpreter import Attended as Attended
     from learnt.programs.interpreter import Run as Run
     from learnt.programs.interpreter import attend as attend
@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     from learnt.programs.program_json import to_fields as to_fields
     from learnt.programs.program_json import to_json as to_json
     from learnt.programs.python_export import to_python as to_python
-    from learnt.programs.reachable import Reachable as Reachable
-    from learnt.programs.reachable import reachable as reachable
+    from learnt.programs.reachability import Reachable as Reachable
+    from learnt.programs.reachability import reachable as reachable
     from learnt.programs.recipe import Recipe as Recipe
     from learnt.programs.refit import refit as refit
     from learnt.programs.refit import retabulate as retabulate
@@ -90,7 +90,7 @@ _WHERE = {
     "Program": "program",
     "ProgramDiff": "difference",
     "ProgramModule": "module",
-    "Reachable": "reachable",
+    "Reachable": "reachability",
     "Recipe": "recipe",
     "ReluNet": "program",
     "Run": "interpreter",
@@ -112,11 +112,11 @@ _WHERE = {
     "from_fields": "program_json",
     "from_json": "program_json",
     "grow": "local_search",
-    "interchange": "interchange",
+    "interchange": "interchanges",
     "load": "program_json",
     "local_search": "local_search",
     "prove": "smt",
-    "reachable": "reachable",
+    "reachable": "reachability",
     "refit": "refit",
     "retabulate": "refit",
     "run": "interpreter",

@@ -71,7 +71,7 @@ class Data:
         )
 
     def part(self, count: int, rng: np.random.Generator) -> Data:
-        """About `count` examples, every length in its proportion, and of rare lengths all."""
+        """About `count` examples: lengths in proportion, of rare ones all, and all of more than the least weight."""
         if len(self) <= count:
             return self
         chosen = []
@@ -79,7 +79,8 @@ class Data:
             rows = np.flatnonzero(self.lengths == length)
             share = max(min(len(rows), 12), round(count * len(rows) / len(self)))
             chosen.append(np.sort(rng.permutation(rows)[:share]))
-        return self.take(np.concatenate(chosen))
+        heavy = np.flatnonzero(self.weights > self.weights.min())  # counterexamples, which a sample would miss
+        return self.take(np.unique(np.concatenate([*chosen, heavy])))
 
 
 def encoded(

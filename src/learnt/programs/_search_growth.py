@@ -7,7 +7,7 @@ Names are provisional while it grows (`v1`, `v2`, ...), so that a module can be 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 import numpy as np
@@ -52,7 +52,7 @@ class Frame:
     causal: bool
     embeddings: tuple[tuple[int, ...], ...] | None = None
     masked: tuple[int, ...] = ()
-    sizes: Mapping[str, int] = ()  # pyright: ignore[reportAssignmentType]
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 @final

@@ -155,7 +155,7 @@ def stats(
     constant = duplicates = None
     inputs, exhaustive = 0, False
     if domain is not None:
-        from learnt.programs.reachable import reachable
+        from learnt.programs.reachability import reachable
 
         question = asked(program, domain, most=most, samples=samples, seed=seed)
         found = reachable(program, question.batch)

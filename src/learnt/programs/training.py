@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,28 +19,23 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from learnt.core.errors import DivergedError, InputError
+from learnt.core.errors import InputError
 from learnt.core.examples import Examples
 from learnt.programs._loss import ProgramLoss
+from learnt.programs._starts import Fixed, begin, continued
+from learnt.programs._training_run import Run, fast_denormals
 from learnt.programs.config import Config, Factored, Shape
-from learnt.programs.discretise import CERTAIN, compiled, discretised
 from learnt.programs.fitted import FitResult, Part, Seed, ranked
 from learnt.programs.local_search import local_search
-from learnt.programs.module import ProgramModule, Relaxation, logits
+from learnt.programs.module import ProgramModule
 from learnt.programs.program import Program
 from learnt.programs.recipe import Recipe
 from learnt.programs.refit import refit
-from learnt.programs.schedule import temperatures
 from learnt.programs.task import Task
 from learnt.programs.word_vectors import embedding_logits
 from learnt.run.seeds import derive
-from learnt.train._random import fenced, sow
-from learnt.train.fit import fit as train
-from learnt.train.history import Callback, Event
+from learnt.train.history import Callback
 from learnt.train.population import Population
-
-LOOKS = 20  # how often the discrete programs are evaluated in a run
-Fixed = Mapping[str, Mapping[str, Any]]
 
 
 def fit(
@@ -103,12 +97,12 @@ def fit(
     )  # fmt: skip
     population = Population(_maker(shape, config, seed), seeds, seed=seed)
     if isinstance(start, FitResult):
-        population = _continued(population, start)
-    _begin(population, shape, fixed or {}, start if isinstance(start, Program) else None)
-    run = _Run(
+        population = continued(population, start)
+    begin(population, shape, fixed or {}, start if isinstance(start, Program) else None)
+    run = Run(
         task=task, shape=shape, recipe=recipe, population=population, loss=loss, parts=parts, epochs=epochs, seed=seed
     )
-    with _fast_denormals():
+    with fast_denormals():
         for phase, (first, last) in enumerate(_phases(epochs, seeds, recipe)):
             run.train(data, phase, first, last, device=device, checkpoint=checkpoint, callbacks=tuple(callbacks))
             if last < epochs:
@@ -178,259 +172,6 @@ def _unseen(task: Task, parts: Mapping[str, Part]) -> list[str]:
                     "training part; it is scored all the same"
                 )
     return notes
-
-
-# -- where the replicas start --------------------------------------------------------------------------
-
-
-def _begin(population: Population, shape: Shape, fixed: Fixed, start: Program | None) -> None:
-    tensors = population.parameters
-    with torch.no_grad():
-        if start is not None:
-            for name, values in compiled(start, shape).items():
-                if name.startswith(("mlp_in", "mlp_out", "num_mlp_in", "num_mlp_out")):
-                    continue  # a network with a unit for each key has no room to move: MLPs are learnt anew
-                given = torch.as_tensor(np.asarray(values, dtype=np.float32))
-                if name in ("votes", "num_votes"):
-                    tensors[name].copy_(given.expand_as(tensors[name]))
-                else:
-                    tensors[name].add_(given.expand_as(tensors[name]) * (3.0 / CERTAIN))
-        for module, choices in fixed.items():
-            _fix(tensors, shape, module, choices)
-
-
-def _continued(fresh: Population, earlier: FitResult) -> Population:
-    """The best networks of an earlier training, as many as there are fresh ones."""
-    networks = [earlier.networks[s.seed] for s in earlier.seeds if s.seed in earlier.networks][: len(fresh)]
-    shapes = [{name: tuple(p.shape) for name, p in m.named_parameters()} for m in (fresh.template, *networks[:1])]
-    if len(networks) < len(fresh) or shapes[0] != shapes[1]:
-        raise InputError(
-            "start",
-            found=f"{len(networks)} networks" + (" of another size" if networks and shapes[0] != shapes[1] else ""),
-            expected=f"at least {len(fresh)} of the same task and configuration",
-        )
-    return Population.of(networks)
-
-
-def _fix(tensors: Mapping[str, torch.Tensor], shape: Shape, module: str, choices: Mapping[str, Any]) -> None:
-    kind, _, place = module.rpartition("_")[0].rpartition("_")
-    try:
-        layer, index = int(place), int(module.rpartition("_")[2])
-        count = {"attn": shape.cat_heads, "num_attn": shape.num_heads, "mlp": shape.cat_mlps, "num_mlp": shape.num_mlps}
-        known = 0 <= layer < shape.layers and 0 <= index < count[kind]
-    except (KeyError, ValueError):
-        known = False
-    if not known:
-        raise InputError("fixed", found=repr(module), expected="names of modules such as 'attn_0_0' or 'mlp_1_0'")
-    mlp = kind.endswith("mlp")
-    names, numbers = shape.mlp_names(layer) if mlp else shape.names(layer)
-    heads = shape.cat_heads + shape.num_heads
-    head = index if kind == "attn" else shape.cat_heads + index
-    for what, value in choices.items():
-        if mlp and what == "inputs":
-            gates = f"{'num_' if kind == 'num_mlp' else ''}mlp_gates_{layer}"
-            for j, name in enumerate(value):
-                _gate(tensors[gates], index * shape.mlp_inputs + j, numbers if kind == "num_mlp" else names, name)
-        elif not mlp and what in ("query", "key"):
-            _gate(tensors[f"head_gates_{layer}"], head + (heads if what == "key" else 0), names, value)
-        elif not mlp and what == "value" and kind == "attn":
-            _gate(tensors[f"head_gates_{layer}"], 2 * heads + index, names, value)
-        elif not mlp and what == "value":
-            _gate(tensors[f"value_gates_{layer}"], index, numbers, value)
-        elif not mlp and what == "predicate":
-            rows = torch.as_tensor(list(value))
-            if rows.shape != (shape.k,) or int(rows.min()) < 0 or int(rows.max()) >= shape.k:
-                raise InputError(
-                    f"fixed[{module!r}].predicate", found=str(list(value)), expected=f"{shape.k} key values"
-                )
-            tensors[f"predicates_{layer}"][:, head] = CERTAIN * torch.nn.functional.one_hot(rows, shape.k).float()
-        else:
-            raise InputError(
-                f"fixed[{module!r}]", found=repr(what), expected="inputs" if mlp else "query, key, value or predicate"
-            )
-
-
-def _gate(gates: torch.Tensor, row: int, names: list[str], name: str) -> None:
-    if name not in names:
-        raise InputError("fixed", found=repr(name), expected=f"one of {', '.join(names)}")
-    gates[:, row] = 0.0
-    gates[:, row, names.index(name)] = CERTAIN
-
-
-# -- the run -------------------------------------------------------------------------------------------
-
-
-class _Run:
-    """A population on its way: its replicas, those given up, and what was seen of them."""
-
-    def __init__(
-        self, *, task: Task, shape: Shape, recipe: Recipe, population: Population, loss: ProgramLoss,
-        parts: Mapping[str, Part], epochs: int, seed: int,
-    ) -> None:  # fmt: skip
-        self.task, self.shape, self.recipe, self.population, self.loss = task, shape, recipe, population, loss
-        self.parts, self.epochs, self.seed = parts, epochs, seed
-        self.numbers = list(range(len(population)))
-        self.total = len(population)
-        self.given_up: list[Seed] = []
-        self.notes: list[str] = []
-        self._adam = _Adam(recipe.lr)
-        self._looks: list[tuple[int, float, dict[int, tuple[float, float, float]]]] = []
-
-    def train(
-        self, data: Examples, phase: int, first: int, last: int, *, device: Any, checkpoint: Any, callbacks: Any
-    ) -> None:
-        """Epochs `first` to `last` of the whole."""
-        batches = -(-len(data.inputs) // min(self.recipe.batch_size, len(data.inputs)))
-        heat = temperatures(*self.recipe.temperature, epochs=self.epochs, batches=batches).ravel()
-        due = {round(e) for e in np.linspace(0, self.epochs, min(LOOKS, self.epochs) + 1)[1:]}
-
-        def follow(event: Event) -> None:
-            step = first * batches + event.step
-            if event.kind in ("start", "step") and step < len(heat):
-                self.loss.relaxation = self._relaxation(float(heat[step]), step // batches)
-            if event.kind == "epoch" and first + event.epoch in due:
-                self._look(first + event.epoch, float(heat[step - 1]), event)
-
-        try:
-            history = train(
-                self.population, data, self.loss, epochs=last - first, optimizer=self._adam, engine="vmap",
-                batch_size=self.recipe.batch_size, seed=derive(self.seed, "phase", phase), device=device,
-                checkpoint=None if checkpoint is None else Path(checkpoint) / f"phase-{phase}",
-                callbacks=(follow, *callbacks),
-            )  # fmt: skip
-        except DivergedError as error:
-            heat_now = self.loss.relaxation.temperature
-            raise DivergedError(
-                error.argument,
-                found=f"{error.found}, at temperature {heat_now:.3g} (batches of {self.recipe.batch_size}, {batches} "
-                "an epoch, in the order derived from the seed)",
-                expected=error.expected,
-                remedy="Try a smaller lr in the recipe, or a higher last temperature.",
-            ) from error
-        self.notes = [note for note in history.notes if note.startswith("resumed")]
-
-    def _relaxation(self, temperature: float, epoch: int) -> Relaxation:
-        r = self.recipe
-        calm = epoch >= round((1 - r.calm) * self.epochs)
-        return Relaxation(
-            temperature=temperature,
-            noise=r.sampler == "gumbel" and not calm,
-            attention_noise=r.sampler == "gumbel" and r.attention_noise and not calm,
-            mlp_noise=r.sampler == "gumbel" and r.mlp_noise and not calm,
-            hard=epoch >= round((1 - r.straight_through) * self.epochs),
-            tie_bias=r.tie_bias,
-            default=r.default,
-        )
-
-    def program(self, i: int, **meta: Any) -> Program:
-        """The discrete program of replica i."""
-        tensors = {name: p[i] for name, p in self.population.parameters.items()}
-        known = {"task": self.task.name, "seed": self.numbers[i], "recipe": self.recipe.to_fields()}
-        return discretised(tensors, self.shape, meta={**known, **meta})
-
-    def _look(self, epoch: int, temperature: float, event: Event) -> None:
-        soft = self._soft(epoch)
-        seen = {}
-        for i, number in enumerate(self.numbers):
-            discrete = self.parts["validation"].score(self.program(i)).tokens
-            seen[number] = (float(event.losses[i]) if event.losses is not None else np.nan, soft[i], discrete)
-        self._looks.append((epoch, temperature, seen))
-
-    @torch.no_grad()
-    def _soft(self, epoch: int) -> list[float]:
-        """Validation accuracy of the relaxed networks, sampled as in the last step."""
-        part = self.parts["validation"]
-        device = self.population.device
-        ids = torch.as_tensor(part.batch.ids[:2000], device=device)
-        targets = torch.as_tensor(part.targets[:2000], device=device)
-        if self.shape.pool:
-            targets = targets[:, 0]
-        shares = []
-        with fenced(device):
-            sow(device, derive(self.seed, "look", epoch))
-            for i in range(len(self.numbers)):
-                own = {name: p[i : i + 1].detach() for name, p in self.population.parameters.items()}
-                out = logits(own, ids.unsqueeze(0), self.shape, self.loss.relaxation)[0].argmax(-1)
-                scored = targets >= 0
-                shares.append(float((out == targets)[scored].float().mean()))
-        return shares
-
-    def halve(self, epoch: int) -> None:
-        """Keep the better half of the replicas by the validation accuracy of their discrete programs."""
-        results = self.results(epoch)
-        order = [seed.seed for seed in ranked(results)]
-        kept = sorted(order[: len(order) // 2])
-        self.given_up += [seed for seed in results if seed.seed not in kept]
-        index = [self.numbers.index(number) for number in kept]
-        self.population = Population.of([self.population[i] for i in index])
-        self._adam = self._adam.of(index)
-        self.numbers = kept
-
-    def results(self, epoch: int) -> list[Seed]:
-        """The replicas in motion as programs with their scores."""
-        soft = self._soft(epoch)
-        found = []
-        for i, number in enumerate(self.numbers):
-            program = self.program(i, epochs=epoch)
-            scores = {name: part.score(program) for name, part in self.parts.items()}
-            found.append(
-                Seed(
-                    seed=number, program=program, epochs=epoch, soft=soft[i], trained=scores["validation"].tokens,
-                    train=scores["train"], validation=scores["validation"], test=scores["test"],
-                )
-            )  # fmt: skip
-        return found
-
-    def curves(self) -> dict[str, np.ndarray]:
-        """What was seen on the way."""
-        rows = np.full((3, len(self._looks), self.total), np.nan)
-        for at, (_, _, seen) in enumerate(self._looks):
-            for number, values in seen.items():
-                rows[:, at, number] = values
-        named = dict(zip(("loss", "soft", "argmax"), rows, strict=True))
-        return {
-            "epoch": np.array([look[0] for look in self._looks]),
-            "temperature": np.array([look[1] for look in self._looks]),
-            **named,
-        }
-
-
-class _Adam:
-    """Makes Adam for stacked parameters, with the moments of some replicas of an earlier one."""
-
-    def __init__(self, lr: float, moments: list[dict[str, torch.Tensor]] | None = None) -> None:
-        self._lr, self._moments = lr, moments
-        self._made: torch.optim.Optimizer | None = None
-
-    def __call__(self, parameters: list[torch.Tensor]) -> torch.optim.Optimizer:
-        """The optimiser, as `learnt.train` asks for it: once on trial, once for the stacks."""
-        self._made = torch.optim.Adam(parameters, lr=self._lr)
-        if self._moments is not None and parameters[0].shape == self._moments[0]["exp_avg"].shape:
-            for parameter, moments in zip(parameters, self._moments, strict=True):
-                self._made.state[parameter] = {name: value.clone() for name, value in moments.items()}
-        return self._made
-
-    def of(self, index: list[int]) -> _Adam:
-        """A maker whose optimiser goes on for the replicas `index`."""
-        made = self._made
-        if made is None:
-            return _Adam(self._lr)
-        moments = [
-            {name: v[index] if v.ndim else v for name, v in made.state[p].items()}
-            for p in made.param_groups[0]["params"]
-        ]
-        return _Adam(self._lr, moments)
-
-
-@contextmanager
-def _fast_denormals() -> Iterator[None]:
-    """Numbers below 1e-38 count as 0: sharp softmaxes are full of them, and a processor is slow on them."""
-    changed = torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        if changed:
-            torch.set_flush_denormal(False)
 
 
 def _refitted(seed: Seed, task: Task, split: int, parts: Mapping[str, Part]) -> Seed:

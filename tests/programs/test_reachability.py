@@ -11,7 +11,7 @@ from learnt.core.errors import InputError
 from learnt.programs import Head, Layer, NumMLP, Program, TableMLP, tasks
 from learnt.programs._simplify_view import distinct, view
 from learnt.programs.evaluator import encode
-from learnt.programs.reachable import reachable
+from learnt.programs.reachability import reachable
 
 from .made import golden, one_layer_sort, random_inputs, random_program
 
