@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from learnt.programs import library as library
     from learnt.programs import tasks as tasks
+    from learnt.programs.behaviour import ProgramAgreement as ProgramAgreement
     from learnt.programs.checking import Check as Check
     from learnt.programs.checking import check as check
     from learnt.programs.circuits import Circuit as Circuit
@@ -35,10 +36,12 @@ if TYPE_CHECKING:
     from learnt.programs.interpreter import Run as Run
     from learnt.programs.interpreter import attend as attend
     from learnt.programs.interpreter import run as run
+    from learnt.programs.length import length_generalisation as length_generalisation
     from learnt.programs.local_search import Searched as Searched
     from learnt.programs.local_search import grow as grow
     from learnt.programs.local_search import local_search as local_search
     from learnt.programs.module import ProgramModule as ProgramModule
+    from learnt.programs.modules import ModuleAgreement as ModuleAgreement
     from learnt.programs.program import Head as Head
     from learnt.programs.program import Layer as Layer
     from learnt.programs.program import NumMLP as NumMLP
@@ -57,12 +60,15 @@ if TYPE_CHECKING:
     from learnt.programs.recipe import Recipe as Recipe
     from learnt.programs.refit import refit as refit
     from learnt.programs.refit import retabulate as retabulate
+    from learnt.programs.sequences import Sequences as Sequences
     from learnt.programs.simplification import Simplified as Simplified
     from learnt.programs.simplification import simplify as simplify
     from learnt.programs.size import Stats as Stats
     from learnt.programs.size import stats as stats
     from learnt.programs.smt import prove as prove
     from learnt.programs.smt import to_smt as to_smt
+    from learnt.programs.standard import StandardTransformer as StandardTransformer
+    from learnt.programs.standard import train_standard as train_standard
     from learnt.programs.task import Task as Task
     from learnt.programs.tracing import Trace as Trace
     from learnt.programs.tracing import trace as trace
@@ -86,8 +92,10 @@ _WHERE = {
     "Guided": "counterexamples",
     "Head": "program",
     "Layer": "program",
+    "ModuleAgreement": "modules",
     "NumMLP": "program",
     "Program": "program",
+    "ProgramAgreement": "behaviour",
     "ProgramDiff": "difference",
     "ProgramModule": "module",
     "Reachable": "reachability",
@@ -95,7 +103,9 @@ _WHERE = {
     "ReluNet": "program",
     "Run": "interpreter",
     "Searched": "local_search",
+    "Sequences": "sequences",
     "Simplified": "simplification",
+    "StandardTransformer": "standard",
     "Stats": "size",
     "TableMLP": "program",
     "Task": "task",
@@ -113,6 +123,7 @@ _WHERE = {
     "from_json": "program_json",
     "grow": "local_search",
     "interchange": "interchanges",
+    "length_generalisation": "length",
     "load": "program_json",
     "local_search": "local_search",
     "prove": "smt",
@@ -130,6 +141,7 @@ _WHERE = {
     "to_torch": "discretise",
     "to_transformer": "transformer",
     "trace": "tracing",
+    "train_standard": "standard",
     "verify": "verification",
     "why": "votes",
 }
