@@ -54,6 +54,19 @@ def test_check_12_random_programs_survive_the_way_to_a_network_and_back(seed):
     assert (evaluate(back, batch).predictions == wanted.predictions)[real].all()
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_network_gives_its_logits_as_an_array_and_they_are_the_programs(seed):
+    program = made.random_program(seed)
+    module = to_torch(program)
+    batch = random_batch(program, seed=seed)
+    wanted = evaluate(program, batch)
+    found = module.logits_ids(batch.ids, batch.lengths)
+    assert isinstance(found, np.ndarray) and found.shape == wanted.logits.shape and module.training
+    real = np.ones(len(batch), dtype=bool) if program.pool else wanted.real
+    kept = [i for i in range(len(program.labels)) if i not in program.masked_labels]
+    np.testing.assert_allclose(found[..., kept][real], wanted.logits[..., kept][real], atol=1e-4)
+
+
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("config", [SMALL, Config(layers=1, cat_heads=1, num_heads=0, cat_mlps=2, num_mlps=0, mlp_inputs=3, hidden=5)])  # fmt: skip
 def test_an_untrained_network_answers_like_its_discrete_program(seed, config):

@@ -63,6 +63,27 @@ def test_random_programs_of_every_shape(seed):
         assert (model.predict_ids(batch.ids, batch.lengths) == right.predictions).all()
 
 
+@pytest.mark.parametrize("seed", [*range(8), *(s for s in range(60) if random_program(s).pool)][:12])
+def test_its_logits_as_an_array_are_those_that_verify_compares(seed):
+    program = random_program(seed)
+    rows = random_inputs(program, seed, 40)
+    batch, right = answers(program, rows)
+    model = to_transformer(program)
+    found = model.logits_ids(batch.ids, batch.lengths)
+    assert isinstance(found, np.ndarray) and found.shape == right.logits.shape
+    compared = program.verify(model, rows, logits=True)
+    assert compared.equal and compared.largest_difference is not None and compared.largest_difference < 1e-12
+
+
+def test_logits_that_are_off_are_seen():
+    program = golden(PROGRAMS[0])
+    model = to_transformer(program)
+    with torch.no_grad():
+        model.W_U += 0.25 * (model.W_U != 0)
+    found = program.verify(model, random_inputs(program, 0, 40), logits=True)
+    assert found.largest_difference is not None and found.largest_difference > 0.1
+
+
 def test_a_program_of_the_size_of_a_learned_one():
     program = large_program()
     rows = tasks.sort().domain().sample(600, seed=4)

@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from learnt.programs.interpreter import attend as attend
     from learnt.programs.interpreter import run as run
     from learnt.programs.length import length_generalisation as length_generalisation
-    from learnt.programs.local_search import Searched as Searched
-    from learnt.programs.local_search import grow as grow
-    from learnt.programs.local_search import local_search as local_search
     from learnt.programs.module import ProgramModule as ProgramModule
     from learnt.programs.modules import ModuleAgreement as ModuleAgreement
     from learnt.programs.program import Head as Head
@@ -58,8 +55,11 @@ if TYPE_CHECKING:
     from learnt.programs.reachability import Reachable as Reachable
     from learnt.programs.reachability import reachable as reachable
     from learnt.programs.recipe import Recipe as Recipe
-    from learnt.programs.refit import refit as refit
-    from learnt.programs.refit import retabulate as retabulate
+    from learnt.programs.refitting import refit as refit
+    from learnt.programs.refitting import retabulate as retabulate
+    from learnt.programs.search import Searched as Searched
+    from learnt.programs.search import grow as grow
+    from learnt.programs.search import local_search as local_search
     from learnt.programs.sequences import Sequences as Sequences
     from learnt.programs.simplification import Simplified as Simplified
     from learnt.programs.simplification import simplify as simplify
@@ -102,7 +102,7 @@ _WHERE = {
     "Recipe": "recipe",
     "ReluNet": "program",
     "Run": "interpreter",
-    "Searched": "local_search",
+    "Searched": "search",
     "Sequences": "sequences",
     "Simplified": "simplification",
     "StandardTransformer": "standard",
@@ -121,15 +121,15 @@ _WHERE = {
     "fit": "training",
     "from_fields": "program_json",
     "from_json": "program_json",
-    "grow": "local_search",
+    "grow": "search",
     "interchange": "interchanges",
     "length_generalisation": "length",
     "load": "program_json",
-    "local_search": "local_search",
+    "local_search": "search",
     "prove": "smt",
     "reachable": "reachability",
-    "refit": "refit",
-    "retabulate": "refit",
+    "refit": "refitting",
+    "retabulate": "refitting",
     "run": "interpreter",
     "save": "program_json",
     "simplify": "simplification",

@@ -22,7 +22,7 @@ from learnt.programs._simplify_edit import Draft
 from learnt.programs._simplify_view import View
 from learnt.programs.evaluator import evaluate
 from learnt.programs.program import Program
-from learnt.programs.refit import accuracy_of, loss_of, votes_for
+from learnt.programs.refitting import accuracy_of, loss_of, votes_for
 from learnt.programs.task import Task
 
 _QUICK, _QUICK_STEPS = 1500, 25  # examples and steps of the short fit

@@ -22,9 +22,9 @@ import numpy as np
 
 from learnt.core.errors import InputError, NotApplicable
 from learnt.programs.evaluator import Batch, evaluate
-from learnt.programs.local_search import local_search
 from learnt.programs.program import Program, TableMLP
-from learnt.programs.refit import refit, retabulate
+from learnt.programs.refitting import refit, retabulate
+from learnt.programs.search import local_search
 from learnt.programs.task import Task
 from learnt.programs.task_split import Pairs
 

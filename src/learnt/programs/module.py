@@ -114,16 +114,20 @@ class ProgramModule(nn.Module):
         stacked = {name: p.unsqueeze(0) for name, p in self.named_parameters()}
         return logits(stacked, ids.unsqueeze(0), self.shape, relaxation)[0]
 
-    @torch.no_grad()
     def predict_ids(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Label ids (B, N), or (B,) if pooled, of the discrete program; what stands after the end means nothing."""
+        return self.logits_ids(ids, lengths).argmax(-1)
+
+    @torch.no_grad()
+    def logits_ids(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Logits (B, N, n_labels), or (B, n_labels) if pooled, of the discrete program, as `verify` asks for them."""
         training = self.training
         self.eval()
         device = next(self.parameters()).device
         try:
             inside = np.arange(ids.shape[1]) < np.asarray(lengths)[:, None]
             rows = torch.as_tensor(np.where(inside, ids, self.shape.first - 1))
-            out = [self(part.to(device)).argmax(-1).cpu().numpy() for part in rows.split(1024)]
+            out = [self(part.to(device)).cpu().numpy() for part in rows.split(1024)]
         finally:
             self.train(training)
         return np.concatenate(out)

@@ -26,11 +26,11 @@ from learnt.programs._starts import Fixed, begin, continued
 from learnt.programs._training_run import Run, fast_denormals
 from learnt.programs.config import Config, Factored, Shape
 from learnt.programs.fitted import FitResult, Part, Seed, ranked
-from learnt.programs.local_search import local_search
 from learnt.programs.module import ProgramModule
 from learnt.programs.program import Program
 from learnt.programs.recipe import Recipe
-from learnt.programs.refit import refit
+from learnt.programs.refitting import refit
+from learnt.programs.search import local_search
 from learnt.programs.task import Task
 from learnt.programs.word_vectors import embedding_logits
 from learnt.run.seeds import derive

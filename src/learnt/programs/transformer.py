@@ -203,6 +203,17 @@ class CompiledTransformer(nn.Module):
         return found
 
     @torch.no_grad()
+    def logits_ids(self, ids: Any, lengths: Any = None) -> np.ndarray:
+        """The logits as an array, (B, N, labels), or (B, labels) if the program pools; as `verify` asks for them.
+
+        Args:
+            ids, lengths: as `forward`; arrays or tensors.
+        """
+        device = self.W_E.device
+        lengths = None if lengths is None else torch.as_tensor(lengths, device=device)
+        return self(torch.as_tensor(ids, device=device), lengths).cpu().numpy()
+
+    @torch.no_grad()
     def predict_ids(self, ids: Any, lengths: Any = None) -> np.ndarray:
         """Ids of the labels as `learnt.programs.Evaluation.predictions`: (B, N), -1 after the end; (B,) if it pools.
 

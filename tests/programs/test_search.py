@@ -20,8 +20,8 @@ from learnt.programs._search_gain import (
 from learnt.programs._search_growth import Frame, start
 from learnt.programs._search_proposals import filled
 from learnt.programs.evaluator import encode
-from learnt.programs.local_search import grow, local_search
-from learnt.programs.refit import accuracy_of
+from learnt.programs.refitting import accuracy_of
+from learnt.programs.search import grow, local_search
 
 from .made import golden, one_layer_sort
 

@@ -9,7 +9,7 @@ from learnt.core.errors import InputError, NotApplicable, ShapeError
 from learnt.programs import TableMLP, evaluate, tasks
 from learnt.programs._search_data import encoded
 from learnt.programs._search_linear import Voter, fitted, logits_of, mean_loss
-from learnt.programs.refit import accuracy_of, loss_of, refit, retabulate, with_table
+from learnt.programs.refitting import accuracy_of, loss_of, refit, retabulate, with_table
 from learnt.programs.tasks import Pairs
 
 from .made import golden, one_layer_sort, tiny

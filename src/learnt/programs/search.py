@@ -26,7 +26,7 @@ from learnt.programs._search_data import Data, encoded, joined
 from learnt.programs._search_grow import step as grown
 from learnt.programs._search_growth import KINDS, Frame, Growth, Shape
 from learnt.programs.program import Program
-from learnt.programs.refit import accuracy_of
+from learnt.programs.refitting import accuracy_of
 from learnt.programs.task import Task
 from learnt.programs.task_split import Pairs
 from learnt.run.seeds import numpy_generator
@@ -296,7 +296,7 @@ def _moved(
 def _finished(program: Program, train: Data, validation: Data, l2: float, rounds: int) -> Program:
     """The classifier fitted on all training examples, kept if validation agrees."""
     from learnt.programs.evaluator import evaluate
-    from learnt.programs.refit import votes_for
+    from learnt.programs.refitting import votes_for
 
     names = [*program.categorical, *program.numerical]
     evaluation = evaluate(program, train.batch, keep=True)
