@@ -57,7 +57,7 @@ def test_check_12_random_programs_survive_the_way_to_a_network_and_back(seed):
 @pytest.mark.parametrize("seed", range(12))
 def test_a_network_gives_its_logits_as_an_array_and_they_are_the_programs(seed):
     program = made.random_program(seed)
-    module = to_torch(program)
+    module = to_torch(program).train()
     batch = random_batch(program, seed=seed)
     wanted = evaluate(program, batch)
     found = module.logits_ids(batch.ids, batch.lengths)

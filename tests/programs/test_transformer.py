@@ -76,7 +76,7 @@ def test_its_logits_as_an_array_are_those_that_verify_compares(seed):
 
 
 def test_logits_that_are_off_are_seen():
-    program = golden(PROGRAMS[0])
+    program = golden(next(iter(PROGRAMS)))
     model = to_transformer(program)
     with torch.no_grad():
         model.W_U += 0.25 * (model.W_U != 0)
