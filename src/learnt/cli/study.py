@@ -163,6 +163,7 @@ def programs(
     scale: Literal["small", "paper"] = "small",
     method: Literal["train", "grow", "both"] = "train",
     recipes: _Words = ("ours",),
+    search: int | None = None,
     variants: _Words = (),
     sizes: _Words = (),
     layers: int | None = None,
@@ -203,6 +204,8 @@ def programs(
         Train by gradients, grow by search, or both.
     recipes
         Ours, paper, or both: ours paper.
+    search
+        Rounds of local search after training in our recipe, instead of its own number; 0 for none.
     variants
         Some of the recipes of the experiment of that name.
     sizes
@@ -240,10 +243,10 @@ def programs(
     from learnt.studies.programs_plan import Options, size_of_text
 
     options = Options(
-        tasks=tasks, seeds=seeds, epochs=epochs, scale=scale, method=method, recipes=recipes, variants=variants,
-        sizes=tuple(size_of_text(text) for text in sizes), layers=layers, heads=heads, mlps=mlps, restarts=restarts,
-        steps=steps, correct=correct, corrected=corrected, search_rounds=search_rounds, simplify=simplify,
-        examples=examples, seed=seed,
+        tasks=tasks, seeds=seeds, epochs=epochs, scale=scale, method=method, recipes=recipes, search=search,
+        variants=variants, sizes=tuple(size_of_text(text) for text in sizes), layers=layers, heads=heads, mlps=mlps,
+        restarts=restarts, steps=steps, correct=correct, corrected=corrected, search_rounds=search_rounds,
+        simplify=simplify, examples=examples, seed=seed,
     )  # fmt: skip
     found = programs_study(out, only=only, options=options, data=data, jobs=jobs, quiet=quiet)
     if not quiet:

@@ -38,7 +38,7 @@ from learnt.studies.programs_plan import Entry, Item, Options
 from learnt.studies.programs_record import ProgramsStudy, recorded
 from learnt.studies.programs_tables import Sheet
 from learnt.studies.programs_tasks import LANGUAGE
-from learnt.studies.programs_work import checkpoint_of, name_of, program_file, worked
+from learnt.studies.programs_work import checkpoints, name_of, program_file, worked
 
 
 class Experiment(NamedTuple):
@@ -107,8 +107,7 @@ def programs_study(
 
         found = done(items)
         found += done(_finishing(found, options))
-        for item in items:
-            shutil.rmtree(checkpoint_of(place, item), ignore_errors=True)
+        shutil.rmtree(checkpoints(place), ignore_errors=True)
         return recorded(study.directory, options.seed, study.command, found)
 
 

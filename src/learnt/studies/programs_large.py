@@ -17,7 +17,7 @@ from learnt.studies.programs_plan import (
     growing,
     halves,
     published,
-    recipe_of,
+    recipes_of,
     shape_name,
     size_name,
     training,
@@ -43,10 +43,10 @@ def items(options: Options) -> list[Item]:
             if options.trains:
                 found += [
                     training(
-                        options, "large", task, config, recipe_of(recipe), label=recipe, seeds=4 if small else 5,
+                        options, "large", task, config, recipe, label=label, seeds=4 if small else 5,
                         epochs=60 if small else 250, given=given,
                     )
-                    for recipe in options.recipes
+                    for label, recipe in recipes_of(options)
                 ]  # fmt: skip
             if options.grows:
                 found.append(growing(options, "large", task, config, given=given))

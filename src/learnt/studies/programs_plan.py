@@ -40,6 +40,7 @@ class Options:
         scale: "small", minutes to an hour on two cores, or "paper", the published sizes.
         method: "train" (gradients), "grow" (search by counting), or "both".
         recipes: "ours", "paper".
+        search: rounds of local search after training in our recipe, instead of its own number.
         variants: names of recipes in the experiment of that name.
         sizes: (N, V) of the tasks on sequences.
         layers, heads, mlps: instead of the experiment's; half of heads and MLPs numerical, but in table 3.
@@ -58,6 +59,7 @@ class Options:
     scale: Literal["small", "paper"] = "small"
     method: Literal["train", "grow", "both"] = "train"
     recipes: tuple[str, ...] = ("ours",)
+    search: int | None = None
     variants: tuple[str, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
     layers: int | None = None
@@ -81,7 +83,17 @@ class Options:
                 raise InputError("recipes", found=repr(recipe), expected="ours, paper or both")
         if not self.recipes:
             raise InputError("recipes", found="none", expected="ours, paper or both")
-        least = {"seeds": 1, "epochs": 1, "layers": 1, "heads": 0, "mlps": 0, "restarts": 1, "steps": 1, "correct": 0}
+        least = {
+            "seeds": 1,
+            "epochs": 1,
+            "layers": 1,
+            "heads": 0,
+            "mlps": 0,
+            "restarts": 1,
+            "steps": 1,
+            "correct": 0,
+            "search": 0,
+        }
         for name, low in {**least, "corrected": 1, "search_rounds": 1, "examples": 3}.items():
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < low):
@@ -151,6 +163,17 @@ def recipe_of(name: str, **changes: Any) -> Recipe:
     from dataclasses import replace
 
     return replace(Recipe.paper() if name == "paper" else Recipe(), **changes)
+
+
+def recipes_of(options: Options) -> list[tuple[str, Recipe]]:
+    """The recipes asked for, by name."""
+    found = []
+    for name in options.recipes:
+        if name == "ours" and options.search is not None:
+            found.append((f"ours, search {options.search}", recipe_of(name, search=options.search)))
+        else:
+            found.append((name, recipe_of(name)))
+    return found
 
 
 def training(

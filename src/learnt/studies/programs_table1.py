@@ -18,7 +18,7 @@ from learnt.studies.programs_plan import (
     growing,
     halves,
     published,
-    recipe_of,
+    recipes_of,
     shape_name,
     training,
 )
@@ -64,10 +64,10 @@ def _items(options: Options, experiment: str) -> list[Item]:
         if options.trains:
             found += [
                 training(
-                    options, experiment, task, config, recipe_of(recipe), label=recipe, seeds=8 if small else 5,
+                    options, experiment, task, config, recipe, label=label, seeds=8 if small else 5,
                     epochs=60 if small else 250,
                 )
-                for recipe in options.recipes
+                for label, recipe in recipes_of(options)
             ]  # fmt: skip
         if options.grows:
             found.append(growing(options, experiment, task, config))

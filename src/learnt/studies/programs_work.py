@@ -67,9 +67,9 @@ def name_of(item: Item) -> str:
     return f"{slug(stem)[:-13]}-{slug(dump_json(item, name='item'))[-12:]}"
 
 
-def checkpoint_of(directory: str | os.PathLike[str], item: Item) -> Path:
-    """Where a training keeps its checkpoints."""
-    return Path(directory) / "checkpoints" / name_of(item)
+def checkpoints(directory: str | os.PathLike[str]) -> Path:
+    """Where trainings keep their checkpoints, each in a folder of its own."""
+    return Path(directory) / "checkpoints"
 
 
 def program_file(directory: str | os.PathLike[str], name: str, seed: int | str) -> Path:
@@ -100,7 +100,7 @@ def _trained(item: Item, task: Task, directory: str) -> dict[str, Any]:
     result = fit(
         task, config_of(item["config"]), seeds=item["seeds"], epochs=item["epochs"],
         recipe=recipe_from(item["recipe"]), seed=item["seed"], fixed=item.get("fixed"),
-        checkpoint=checkpoint_of(directory, item),
+        checkpoint=checkpoints(directory) / name_of(item),
     )  # fmt: skip
     rows = []
     for entry, seed in zip(result.to_fields()["seeds"], result.seeds, strict=True):
@@ -121,7 +121,7 @@ def _trained(item: Item, task: Task, directory: str) -> dict[str, Any]:
 
 
 def _grown(item: Item, task: Task) -> dict[str, Any]:
-    from learnt.programs.local_search import grow
+    from learnt.programs.search import grow
 
     found = grow(task, **item["config"], steps=item["steps"], restarts=item["restarts"], seed=item["seed"])
     parts = task.split()
@@ -183,7 +183,7 @@ def _standard(item: Item, task: Task, directory: str) -> dict[str, Any]:
 
     network, record = train_standard(
         task, **item["config"], epochs=item["epochs"], seeds=item["seeds"], seed=item["seed"],
-        checkpoint=str(checkpoint_of(directory, item)),
+        checkpoint=str(checkpoints(directory) / name_of(item)),
     )  # fmt: skip
     rows = [
         {"seed": number, "epochs": score.epoch}
