@@ -25,6 +25,7 @@ CHECKED = (
     "learnt.core.examples",
     "learnt.core.statistics",
     "learnt.distill",
+    "learnt.gated",
     "learnt.invariance",
     "learnt.programs.evaluator",
     "learnt.rewards",

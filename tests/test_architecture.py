@@ -14,6 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "learnt"
 FILES = sorted(SOURCE.rglob("*.py"))
 FAMILIES = (
     "agreement", "calibration", "similarity", "attribution", "robustness", "invariance", "rewards", "distill", "programs",
+    "gated",
 )  # fmt: skip
 WORK = ("train", "run", "data", "adapters")
 TYPES = (
