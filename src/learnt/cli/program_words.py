@@ -59,6 +59,10 @@ def task_of(spec: str, *, vocab_size: int | None = None, max_length: int | None 
             if option not in known:
                 raise InputError(f"--{option.replace('_', '-')}", found=f"one for {spec}", expected="none")
         return named[spec](**options)
+    if name in FOLDERS:
+        raise InputError(
+            "task", found=f"{name} without its files", expected=f"{name}:FOLDER, the folder with the files"
+        )
     near = get_close_matches(spec, [*named, *FOLDERS], n=3, cutoff=0.3)
     raise InputError(
         "task",
@@ -112,7 +116,49 @@ def inputs_of(program: Program, task: str | None, file: Path | None) -> Any:
         if not rows:
             raise InputError(str(file), found="no line with tokens", expected="one input a line, tokens between blanks")
         return rows
-    return None if task is None else task_of(task)
+    return None if task is None else fitting(program, task_of(task))
+
+
+def domain_of(program: Program, task: str | None, file: Path | None) -> Any:
+    """As `inputs_of`; without either, None if all sequences over the vocabulary can be compared, else an error."""
+    from learnt.core.errors import InputError
+    from learnt.programs.task_domain import ENUMERABLE
+    from learnt.programs.verification import all_inputs
+
+    found = inputs_of(program, task, file)
+    if found is None and all_inputs(program).size > ENUMERABLE:
+        raise InputError(
+            "inputs",
+            found=f"{all_inputs(program).size:,} sequences over the vocabulary",
+            expected=f"at most {ENUMERABLE:,} to compare them all",
+            remedy="Say which inputs matter: --task TASK, or --inputs FILE.",
+        )
+    return found
+
+
+def fitting(program: Program, task: Task) -> Task:
+    """The task, if the program can read its tokens."""
+    from learnt.core.errors import InputError
+    from learnt.programs.program import PAD, UNKNOWN
+
+    foreign = [] if UNKNOWN in program.vocab else [t for t in task.vocab if t not in program.vocab and t != PAD]
+    if foreign:
+        shown = ", ".join(map(repr, foreign[:5])) + (", ..." if len(foreign) > 5 else "")
+        known = [t for t in program.vocab if t != PAD]
+        raise InputError(
+            "task",
+            found=f"{task.name} with tokens that the program does not know ({shown})",
+            expected=f"tokens of the program: {' '.join(known[:20])}{' ...' if len(known) > 20 else ''}",
+            remedy="Is it the program's task, with its --vocab-size?",
+        )
+    if task.max_length > program.n_ctx:
+        raise InputError(
+            "task",
+            found=f"{task.name} with inputs of up to {task.max_length} tokens",
+            expected=f"at most {program.n_ctx}, the program's longest input",
+            remedy="Is it the program's task, with its --max-length?",
+        )
+    return task
 
 
 def _synthetic() -> tuple[Any, ...]:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from learnt.cli.outputs import check_outputs, gate, told
-from learnt.cli.program_words import answerer_of, inputs_of, name_of, program_of, task_of, tokens_of
+from learnt.cli.outputs import check_limits, check_outputs, gate, told
+from learnt.cli.program_words import answerer_of, domain_of, fitting, inputs_of, name_of, program_of, task_of, tokens_of
 
 app = App(
     name="programs", help="Train transformers that turn into readable Python, and prove that it is the same thing."
@@ -92,14 +92,13 @@ def trace(
     if not words:
         raise InputError("words", found="no tokens", expected="the tokens of one input")
     traced = found.trace(tokens_of(words, found))
+    said = None if why is None else _why(traced, why, instead, pool=found.pool)
     if html is not None:
         traced.to_html(html)
         told(html, quiet)
+    text = traced.text(width=width)
     if not quiet:
-        print(traced.text(width=width))
-        if why is not None:
-            print()
-            print(traced.why(None if found.pool else why, instead))
+        print(text if said is None else f"{text}\n\n{said}")
 
 
 @app.command
@@ -144,8 +143,9 @@ def verify(
         Print nothing but errors.
     """
     check_outputs((json,), overwrite)
+    check_limits((("--max-disagreement", max_disagreement),))
     found = program_of(program)
-    answer = found.verify(answerer_of(model), inputs_of(found, task, inputs), samples=samples, seed=seed)
+    answer = found.verify(answerer_of(model), domain_of(found, task, inputs), samples=samples, seed=seed)
     give(answer, json, quiet)
     share = answer.share if answer.bound is None else answer.bound
     return gate((("--max-disagreement", "the share of inputs answered differently", share, max_disagreement),))
@@ -199,16 +199,18 @@ def check(
         Print nothing but errors.
     """
     check_outputs((json,), overwrite)
-    asked = task_of(task, vocab_size=vocab_size, max_length=max_length)
-    answer = program_of(program).check(asked, samples=samples, shown=shown, seed=seed)
+    check_limits((("--min-tokens", min_tokens), ("--min-sequences", min_sequences)))
+    found = program_of(program)
+    asked = fitting(found, task_of(task, vocab_size=vocab_size, max_length=max_length))
+    answer = found.check(asked, samples=samples, shown=shown, seed=seed)
     give(answer, json, quiet)
-    wrong = {"tokens": 1 - answer.score.token_accuracy, "sequences": 1 - answer.score.sequence_accuracy}
-    least = {"tokens": min_tokens, "sequences": min_sequences}
+    score = answer.score
     return gate(
-        tuple(
-            (f"--min-{what}", f"the share of wrong {what}", wrong[what], None if low is None else 1 - low)
-            for what, low in least.items()
-        )
+        (
+            ("--min-tokens", "the share of right positions", score.token_accuracy, min_tokens),
+            ("--min-sequences", "the share of inputs right throughout", score.sequence_accuracy, min_sequences),
+        ),
+        least=True,
     )
 
 
@@ -265,8 +267,11 @@ def diff(
     from learnt.programs.difference import diff as differ
 
     check_outputs((json, html), overwrite)
+    check_limits((("--max-distance", max_distance),))
+    if control and html is None:
+        raise InputError("--control", found="a control, and no report", expected="--html FILE beside it")
     first, second = program_of(a), answerer_of(b)
-    domain = inputs_of(first, task, inputs)
+    domain = domain_of(first, task, inputs)
     if html is not None and domain is None:
         raise InputError("--html", found="no inputs", expected="--task or --inputs beside it")
     names = (name_of(a), name_of(b)) if name_of(a) != name_of(b) else ("a", "b")
@@ -282,6 +287,18 @@ def diff(
         told(html, quiet)
     give(answer, json, quiet, text=f"{answer}\n{answer.explain()}".rstrip())
     return gate((("--max-distance", "the share of inputs answered differently", answer.distance, max_distance),))
+
+
+def _why(traced: Any, position: int, instead: str | None, *, pool: bool) -> str:
+    from learnt.core.errors import InputError
+
+    n, known = len(traced.run.tokens), traced.program.labels
+    if not 0 <= position < n:
+        raise InputError("--why", found=str(position), expected=f"a position from 0 to {n - 1}, the marks counted")
+    if instead is not None and instead not in known:
+        shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+        raise InputError("--instead", found=repr(instead), expected=f"a label of the program: {shown}")
+    return str(traced.why(None if pool else position, instead))
 
 
 def give(answer: Any, json: Path | None, quiet: bool, *, text: str | None = None) -> None:

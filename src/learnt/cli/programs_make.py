@@ -3,139 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from learnt.cli.outputs import check_outputs, gate, told
-from learnt.cli.program_words import inputs_of, program_of, task_of
+from learnt.cli.outputs import check_limits, check_outputs, gate, told
+from learnt.cli.program_words import domain_of, fitting, inputs_of, program_of, task_of
 from learnt.cli.programs import Json, app
+from learnt.cli.programs_train import train
 
-
-@app.command
-def train(
-    task: str,
-    /,
-    *,
-    out: Path,
-    layers: int = 2,
-    cat_heads: int = 2,
-    num_heads: int = 2,
-    cat_mlps: int = 1,
-    num_mlps: int = 1,
-    var_size: int | None = None,
-    embeddings: int | None = None,
-    vectors: Path | None = None,
-    vocab_size: int | None = None,
-    max_length: int | None = None,
-    seeds: int = 8,
-    epochs: int = 60,
-    recipe: Literal["ours", "paper"] = "ours",
-    learning_rate: float | None = None,
-    batch_size: int | None = None,
-    correct: float | None = None,
-    seed: int = 0,
-    device: str | None = None,
-    overwrite: bool = False,
-    quiet: bool = False,
-) -> None:
-    """Train many programs on a task at once, choose one by validation, and check it on every input there is.
-
-    Writes program.json, all seeds under seeds/ and result.json into OUT. If it is interrupted, the same command goes
-    on where it was.
-
-    Parameters
-    ----------
-    task
-        What to learn, see: learnt programs check --help.
-    out
-        Directory of the result.
-    layers
-        Layers.
-    cat_heads
-        Heads in each layer that fetch a value.
-    num_heads
-        Heads in each layer that count.
-    cat_mlps
-        Lookup tables in each layer.
-    num_mlps
-        Functions of counts in each layer.
-    var_size
-        Values of each variable; the larger of vocabulary and longest input if not given.
-    embeddings
-        Learn so many variables a word instead of one variable with a value for each word.
-    vectors
-        Word vectors (a text file, GloVe's format) from which these start.
-    vocab_size
-        Size of the vocabulary of a synthetic or a language task.
-    max_length
-        Longest input, marks included.
-    seeds
-        Programs trained at once.
-    epochs
-        Passes over the training part.
-    recipe
-        Ours, or the paper's.
-    learning_rate
-        Of Adam; 0.05 if not given.
-    batch_size
-        Inputs a step; 512 if not given.
-    correct
-        Afterwards, spend up to so many seconds on the inputs that the program gets wrong (tasks with known answers).
-    seed
-        Seed of everything random.
-    device
-        Where to train; the processor if not given.
-    overwrite
-        Train again although OUT holds a result.
-    quiet
-        Print nothing but errors.
-    """
-    from learnt.core.errors import InputError
-    from learnt.io.atomic import ensure_directory, write_json, write_text
-    from learnt.programs.config import Config, Factored
-    from learnt.programs.program_json import save
-    from learnt.programs.training import fit
-    from learnt.programs.word_vectors import read_vectors
-    from learnt.train.progress import progress
-
-    if (out / "result.json").exists() and not overwrite:
-        raise InputError(
-            str(out), found="a finished training", expected="a new directory", remedy="Pass --overwrite to replace it."
-        )
-    if vectors is not None and embeddings is None:
-        raise InputError("--vectors", found="word vectors", expected="--embeddings N beside it")
-    asked = task_of(task, vocab_size=vocab_size, max_length=max_length)
-    embed: Any = "one_hot"
-    if embeddings is not None:
-        start = None if vectors is None else read_vectors(vectors, asked.vocab).values
-        embed = Factored(n=embeddings, vectors=start)
-    config = Config(
-        layers=layers, cat_heads=cat_heads, num_heads=num_heads, cat_mlps=cat_mlps, num_mlps=num_mlps,
-        var_size=var_size, embed=embed,
-    )  # fmt: skip
-    chosen = _recipe(recipe, learning_rate, batch_size)
-    ensure_directory(out)
-    if overwrite and (out / "result.json").exists():
-        _forget(out)
-    with progress(None, f"training {seeds} programs", quiet=quiet) as bar:
-        result = fit(
-            asked, config, seeds=seeds, epochs=epochs, recipe=chosen, seed=seed, device=device,
-            checkpoint=out / "checkpoint", callbacks=[lambda event: bar.advance() if event.kind == "epoch" else None],
-        )  # fmt: skip
-    best, lines = result.best, [result.table()]
-    if correct is not None:
-        best, said = _corrected(best, asked, correct, seed)
-        lines.append(said)
-    ensure_directory(out / "seeds")
-    for found in result.seeds:
-        save(found.program, out / "seeds" / f"{found.seed:03d}.json")
-    save(best, out / "program.json")
-    checked = best.check(asked)
-    lines.append(str(checked))
-    write_text(out / "result.txt", "\n\n".join(lines) + "\n")
-    write_json(out / "result.json", {**result.to_fields(), "check": checked.to_fields()})
-    told(out / "program.json", quiet)
-    if not quiet:
-        print("\n\n".join(lines))
+app.command(train)
 
 
 @app.command
@@ -175,11 +50,17 @@ def simplify(
     quiet
         Print nothing but errors.
     """
+    from learnt.core.errors import InputError
     from learnt.programs.program_json import save
 
     check_outputs((out,), overwrite)
-    asked = task_of(task, vocab_size=vocab_size, max_length=max_length)
-    found = program_of(program).simplify(asked, keep=keep, budget=budget, task=asked)
+    if budget and keep != "accuracy":
+        raise InputError(
+            "--budget", found=f"{budget:g}, and every prediction to keep", expected="--keep accuracy beside it"
+        )
+    before = program_of(program)
+    asked = fitting(before, task_of(task, vocab_size=vocab_size, max_length=max_length))
+    found = before.simplify(asked, keep=keep, budget=budget, task=asked)
     save(found.program, out)
     told(out, quiet)
     if not quiet:
@@ -233,7 +114,7 @@ def export(
     else:
         if length is not None:
             raise InputError("--length", found=str(length), expected="none with python")
-        found.to_python(out, style=style, domain=None if task is None else task_of(task))
+        found.to_python(out, style=style, domain=inputs_of(found, task, None))
     told(out, quiet)
 
 
@@ -275,46 +156,18 @@ def compile(
         Print nothing but errors.
     """
     from learnt.cli.programs import give
+    from learnt.core.errors import InputError
     from learnt.io.weights import save_weights
 
     check_outputs((out, json), overwrite)
+    check_limits((("--max-error", max_error),), most=float("inf"))
+    if out.suffix != ".safetensors":
+        raise InputError("--out", found=str(out), expected="a name that ends in .safetensors")
     found = program_of(program)
-    domain = inputs_of(found, task, inputs)
+    domain = domain_of(found, task, inputs)
     network = found.to_transformer(scale=scale, domain=domain)
     answer = found.verify(network, domain, logits=True)
     save_weights(out, dict(network.state_dict()))
     told(out, quiet)
     give(answer, json, quiet)
     return gate((("--max-error", "the largest error of a logit", answer.largest_difference, max_error),))
-
-
-def _recipe(name: str, learning_rate: float | None, batch_size: int | None) -> Any:
-    from dataclasses import replace
-
-    from learnt.programs.recipe import Recipe
-
-    chosen = Recipe.paper() if name == "paper" else Recipe()
-    changed = {k: v for k, v in (("lr", learning_rate), ("batch_size", batch_size)) if v is not None}
-    return replace(chosen, **changed)
-
-
-def _corrected(program: Any, task: Any, seconds: float, seed: int) -> tuple[Any, str]:
-    from learnt.core.errors import InputError
-    from learnt.programs.counterexamples import counterexample_guided
-
-    if task.oracle is None:
-        raise InputError(
-            "--correct", found=f"{task.name}, known by examples only", expected="a task with known answers"
-        )
-    found = counterexample_guided(program, task, search_seconds=max(1.0, seconds / 6), seed=seed)
-    return found.program, str(found)
-
-
-def _forget(folder: Path) -> None:
-    """Remove what an earlier training wrote: its checkpoints belong to other settings."""
-    import shutil
-
-    for name in ("checkpoint", "seeds"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("result.json", "result.txt", "program.json"):
-        (folder / name).unlink(missing_ok=True)
