@@ -66,8 +66,8 @@ def added(codes: np.ndarray, cells: int, rows: np.ndarray, factors: np.ndarray |
     flat = codes.reshape(len(codes), -1)
     t, k = flat.shape
     data = np.ones(t * k) if factors is None else factors.astype(float).ravel()
-    matrix = csc_matrix((data, flat.ravel(), np.arange(t + 1) * k), shape=(cells, t))
-    return matrix @ rows
+    places, starts = flat.ravel().astype(np.int32), np.arange(0, t * k + 1, k, dtype=np.int32)  # 32 bits: no search
+    return csc_matrix((data, places, starts), shape=(cells, t)) @ rows
 
 
 def table_of_sums(
@@ -96,7 +96,13 @@ def structured(n_queries: int, n_keys: int) -> np.ndarray:
 
 
 def best_predicate(
-    gradient: np.ndarray, curvature: np.ndarray, starts: np.ndarray, *, free: bool = True, rounds: int = 12
+    gradient: np.ndarray,
+    curvature: np.ndarray,
+    starts: np.ndarray,
+    *,
+    free: bool = True,
+    rounds: int = 12,
+    tried: int = 3,
 ) -> tuple[float, np.ndarray]:
     """The predicate with the greatest gain when its votes are shared by all query values.
 
@@ -105,6 +111,7 @@ def best_predicate(
         starts: (P, Q) predicates to begin from; -1 is open.
         free: whether rows may leave the start one by one.
         rounds: of the alternation.
+        tried: starts that it begins from, the best ones.
 
     Returns:
         (gain, (Q,) predicate).
@@ -117,7 +124,7 @@ def best_predicate(
     h = (curvature[chosen, row] * kept[..., None, None]).sum(1)
     gains = value_of(g, h)
     best_gain, best = -np.inf, chosen[0]
-    for start in np.argsort(-gains, kind="stable")[: 3 if free else 1]:
+    for start in np.argsort(-gains, kind="stable")[: tried if free else 1]:
         predicate, fixed = chosen[start], kept[start]
         votes = g[start] / (h[start] + RIDGE)
         for _ in range(rounds if free else 1):
@@ -186,17 +193,21 @@ def gain_of_votes(codes: np.ndarray, size: int, at: Slope, *, steps: int = 4) ->
     rows = np.arange(len(at.labels))
 
     def likelihood(z: np.ndarray) -> float:
-        top = z.max(1)
-        return float((at.weights * (z[rows, at.labels] - top - np.log(np.exp(z - top[:, None]).sum(1)))).sum())
+        z = z - z.max(1, keepdims=True)
+        return float(at.weights @ (z[rows, at.labels] - np.log(np.exp(z) @ np.ones(z.shape[1]))))
 
     before = best = likelihood(at.logits)
-    for _ in range(steps):
-        here = slope(at.logits + votes[codes], at.labels, at.weights)
+    here = at
+    for step in range(steps):
         sums = added(codes, size, here.both)
-        step = np.clip(sums[:, : at.n_labels] / (sums[:, at.n_labels :] + RIDGE), -4.0, 4.0)
-        trial = votes + 0.8 * step
-        value = likelihood(at.logits + trial[codes])
+        change = np.clip(sums[:, : at.n_labels] / (sums[:, at.n_labels :] + RIDGE), -4.0, 4.0)
+        trial = votes + 0.8 * change
+        logits = at.logits + trial[codes]
+        value = likelihood(logits)
         if value <= best:
             break
-        votes, best = trial, value
+        rise, votes, best = value - best, trial, value
+        if step + 1 == steps or rise < 0.03 * (best - before):
+            break
+        here = slope(logits, at.labels, at.weights)
     return best - before

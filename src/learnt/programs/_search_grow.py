@@ -145,20 +145,22 @@ def _fits(growth: Growth, kind: str, reads: tuple[str, ...]) -> bool:
     )
 
 
-def make(growth: Growth, stream: Stream, at: Slope, kind: str, reads: tuple[str, ...], free: bool) -> Proposal | None:
-    """One proposal on one stream."""
+def make(
+    growth: Growth, stream: Stream, at: Slope, kind: str, reads: tuple[str, ...], free: bool, whole: bool = True
+) -> Proposal | None:
+    """One proposal on one stream; only roughly, and without tables of numbers, if not `whole`."""
     k = growth.frame.k
     if kind == "cat_head":
-        return proposals.cat_head(stream, at, reads, free)
+        return proposals.cat_head(stream, at, reads, free, tried=3 if whole else 1)
     if kind == "mlp_head":
         return proposals.mlp_head(stream, at, reads, free)
     if kind == "num_head":
         return proposals.num_head(stream, at, reads, free)
     if kind == "num_head_mlp":
-        return proposals.num_head_mlp(stream, at, reads, free, outputs=k)
+        return proposals.num_head_mlp(stream, at, reads, free, outputs=k, whole=whole)
     if kind == "cat_mlp":
         return proposals.cat_mlp(stream, at, reads, outputs=k)
-    return proposals.num_mlp(stream, at, reads, outputs=k)
+    return proposals.num_mlp(stream, at, reads, outputs=k, whole=whole)
 
 
 def step(
@@ -171,8 +173,9 @@ def step(
     free: bool,
     until: float,
     short: int = 12,
-) -> Proposal | None:
-    """Add the best proposal and fit the classifier; None if nothing helps or nothing has room.
+    adds: int = 1,
+) -> list[Proposal]:
+    """Add the best proposals and fit the classifier after each; nothing if nothing helps or nothing has room.
 
     Args:
         rng: draws what is proposed.
@@ -181,12 +184,14 @@ def step(
         free: whether predicates may be anything; else only what a person would write.
         until: `time.monotonic` at which to stop screening.
         short: how many proposals are measured on all examples.
+        adds: additions after one screening at most; each after the first is measured again, and must gain at least
+            half of what it would have gained at first.
     """
     fill_pool(growth, rng, pool)
     at = growth.slope(growth.narrow)
     found: list[tuple[float, str, tuple[str, ...]]] = []
     for kind, reads in specs(growth, rng, width):
-        proposal = make(growth, growth.narrow, at, kind, reads, free)
+        proposal = make(growth, growth.narrow, at, kind, reads, free, whole=False)
         growth.tried += 1
         if proposal is not None and proposal.gain > 0:
             found.append((proposal.gain / len(growth.chain(proposal)) ** dear, kind, reads))
@@ -194,23 +199,46 @@ def step(
             break
     found.sort(key=lambda one: -one[0])
     at = growth.slope(growth.wide)
-    best: tuple[float, Proposal] | None = None
+    waiting = []
     for _, kind, reads in found[:short]:
-        proposal = make(growth, growth.wide, at, kind, reads, free)
-        if proposal is None:
+        gain, proposal = _weighed(growth, at, kind, reads, free, dear)
+        if proposal is not None and gain >= 2.0:
+            waiting.append((gain, proposal))
+    waiting.sort(key=lambda one: -one[0])
+    added: list[Proposal] = []
+    known: dict[str, str] = {}
+    for first, proposal in waiting:
+        if added:
+            at = growth.slope(growth.wide)
+            reads = tuple(known.get(name, name) for name in proposal.reads)
+            gain, again = _weighed(growth, at, proposal.kind, reads, free, dear)
+            if again is None or gain < max(2.0, 0.5 * first):
+                continue
+            proposal = again
+        chain = growth.chain(proposal)
+        places = growth.fit_in(chain)
+        if places is None:
             continue
-        gain = measured(growth, proposal, at) / len(growth.chain(proposal)) ** dear
-        if best is None or gain > best[0]:
-            best = (gain, proposal)
-    if best is None or best[0] < 2.0:
-        return None
-    chain = growth.chain(best[1])
-    places = growth.fit_in(chain)
-    if places is None:
-        return None
-    growth.add(chain, places)
-    growth.refit()
-    return best[1]
+        names = growth.add(chain, places)
+        growth.refit()
+        added.append(proposal)
+        if len(added) == adds:
+            break
+        known |= {
+            module.name: name for (module, _), name in zip(chain, names, strict=True) if module.name in growth.pool
+        }
+        growth.settle(known)
+    return added
+
+
+def _weighed(
+    growth: Growth, at: Slope, kind: str, reads: tuple[str, ...], free: bool, dear: float
+) -> tuple[float, Proposal | None]:
+    """A proposal on all examples, and its measured gain by what it costs."""
+    proposal = make(growth, growth.wide, at, kind, reads, free)
+    if proposal is None:
+        return 0.0, None
+    return measured(growth, proposal, at) / len(growth.chain(proposal)) ** dear, proposal
 
 
 def measured(growth: Growth, proposal: Proposal, at: Slope) -> float:

@@ -145,6 +145,14 @@ class Growth:
                 stream.declare(module, size)
         return list(names.values())
 
+    def settle(self, names: Mapping[str, str]) -> None:
+        """What is left of the pool when some of it (old name to new) became part of the program."""
+        left = {}
+        for name, chain in self.pool.items():
+            if name not in names:
+                left[name] = tuple((renamed(m, names, m.name), size) for m, size in chain if m.name not in names)
+        self.pool = left
+
     def remove(self, names: Sequence[str]) -> None:
         """Take modules out, with all that read them."""
         gone = set(names) | {later for name in names for later in self.downstream(name)}
@@ -206,7 +214,7 @@ class Growth:
             layer, kind = self.placed[name]
             same = [n for n, place in self.placed.items() if place == (layer, kind)]
             return f"{STEMS[kind]}_{layer}_{same.index(name)}"
-        return "a new variable" if name in self.pool else name
+        return name if name in (*self.inputs, "ones") else "a new variable"
 
     def refit(self, most: int = 80) -> None:
         """Fit the classifier on the wide stream."""

@@ -2,13 +2,15 @@
 
 A head whose query is computed by an MLP (reverse: the position to read from), a table on a count, a head that reads a
 variable of a head that is not there yet (induction: the previous token): each is one proposal, with its best
-predicate or table and its gain. All take a stream, the slope of the loss there, and names of variables to read.
+predicate or table and its gain.
+All take a stream, the slope of the loss there, and names of variables to read.
+With `whole=False` tables of numbers stay empty: enough to compare gains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import final
 
@@ -48,7 +50,7 @@ class Proposal:
     modules: tuple[tuple[Module, int | None], ...]
 
 
-def cat_head(stream: Stream, at: Slope, reads: Sequence[str], free: bool = True) -> Proposal | None:
+def cat_head(stream: Stream, at: Slope, reads: Sequence[str], free: bool = True, *, tried: int = 3) -> Proposal | None:
     """A categorical head; reads query, key, value."""
     query, key, value = reads
     n_q, k, v = _size(stream, query), _size(stream, key), _size(stream, value)
@@ -58,7 +60,7 @@ def cat_head(stream: Stream, at: Slope, reads: Sequence[str], free: bool = True)
     starts = structured(n_q, k)
     if free:
         starts = np.concatenate([starts, cell_by_cell(*sums)[None]])
-    gain, predicate = best_predicate(*sums, starts, free=free)
+    gain, predicate = best_predicate(*sums, starts, free=free, tried=tried)
     head = Head(query=query, key=key, value=value, predicate=tuple(predicate.tolist()), name="_head")
     return Proposal(kind="cat_head", reads=tuple(reads), gain=gain, modules=((head, v),))
 
@@ -94,7 +96,7 @@ def num_head(stream: Stream, at: Slope, reads: Sequence[str], free: bool = True)
 
 
 def num_head_mlp(
-    stream: Stream, at: Slope, reads: Sequence[str], free: bool = True, *, outputs: int = 8
+    stream: Stream, at: Slope, reads: Sequence[str], free: bool = True, *, outputs: int = 8, whole: bool = True
 ) -> Proposal | None:
     """A numerical head and a table on its sum; reads query, key, value, then other inputs of the table."""
     query, key, value, *others = reads
@@ -102,7 +104,8 @@ def num_head_mlp(
     counts = stream.counted(key, value)
     box = [int(counts.max()) + 1, *(int(stream.array(name).max()) + 1 for name in others)]
     cells = prod(box)
-    if k * n_q * cells > 4 * CELLS:
+    limits = [stream.data.ids.shape[1] * stream.top(value), *(stream.top(name) for name in others)]
+    if k * n_q * cells > 4 * CELLS or prod(limit + 1 for limit in limits) > TABLE:
         return None
     codes = counts
     for name, edge in zip(others, box[1:], strict=True):
@@ -112,16 +115,12 @@ def num_head_mlp(
     row = np.arange(n_q)
     gain, table = best_table(sums[0][predicate, row].sum(0), sums[1][predicate, row].sum(0), outputs)
     head = Head(query=query, key=key, value=value, predicate=tuple(predicate.tolist()), name="_count")
-    real = stream.data.real
-    inputs = [stream.output(head)[real], *(stream.array(name)[real] for name in others)]
-    limits = [stream.data.ids.shape[1] * stream.top(value), *(stream.top(name) for name in others)]
-    mlp = filled(("_count", *others), inputs, box, table, limits)
-    if mlp is None:
-        return None
-    return Proposal(
-        kind="num_head_mlp", reads=tuple(reads), gain=gain,
-        modules=((head, None), (replace(mlp, name="_class"), outputs)),
-    )  # fmt: skip
+    mlp = NumMLP(inputs=("_count", *others), name="_class")
+    if whole:
+        real = stream.data.real
+        values = [stream.output(head)[real], *(stream.array(name)[real] for name in others)]
+        mlp = filled(("_count", *others), values, box, table, limits)
+    return Proposal(kind="num_head_mlp", reads=tuple(reads), gain=gain, modules=((head, None), (mlp, outputs)))
 
 
 def cat_mlp(stream: Stream, at: Slope, reads: Sequence[str], *, outputs: int = 8) -> Proposal | None:
@@ -133,28 +132,29 @@ def cat_mlp(stream: Stream, at: Slope, reads: Sequence[str], *, outputs: int = 8
     return Proposal(kind="cat_mlp", reads=tuple(reads), gain=gain, modules=((mlp, outputs),))
 
 
-def num_mlp(stream: Stream, at: Slope, reads: Sequence[str], *, outputs: int = 8) -> Proposal | None:
+def num_mlp(
+    stream: Stream, at: Slope, reads: Sequence[str], *, outputs: int = 8, whole: bool = True
+) -> Proposal | None:
     """A table over numerical variables that votes."""
     box = [int(stream.array(name).max()) + 1 for name in reads]
-    if prod(box) > TABLE:
+    limits = [stream.top(name) for name in reads]
+    if prod(limit + 1 for limit in limits) > TABLE:
         return None
     codes = np.zeros_like(stream.rows(reads[0]))
     for name, edge in zip(reads, box, strict=True):
         codes = codes * edge + stream.rows(name)
     both = added(codes, prod(box), at.both)
     gain, table = best_table(both[:, : at.n_labels], both[:, at.n_labels :], outputs)
-    real = stream.data.real
-    mlp = filled(tuple(reads), [stream.array(name)[real] for name in reads], box, table, [stream.top(n) for n in reads])
-    if mlp is None:
-        return None
-    return Proposal(
-        kind="num_mlp", reads=tuple(reads), gain=gain, modules=((replace(mlp, name="_class"), outputs),)
-    )  # fmt: skip
+    mlp = NumMLP(inputs=tuple(reads), name="_class")
+    if whole:
+        real = stream.data.real
+        mlp = filled(tuple(reads), [stream.array(name)[real] for name in reads], box, table, limits)
+    return Proposal(kind="num_mlp", reads=tuple(reads), gain=gain, modules=((mlp, outputs),))
 
 
 def filled(
     inputs: tuple[str, ...], values: Sequence[np.ndarray], box: Sequence[int], table: np.ndarray, limits: Sequence[int]
-) -> NumMLP | None:
+) -> NumMLP:
     """A numerical MLP that answers every value its inputs can have; what was never seen answers as the nearest seen.
 
     Args:
@@ -167,8 +167,6 @@ def filled(
     from scipy.ndimage import distance_transform_edt
 
     sizes = [limit + 1 for limit in limits]
-    if prod(sizes) > TABLE:
-        return None
     inside = np.logical_and.reduce([v < edge for v, edge in zip(values, box, strict=True)])
     seen = np.zeros(sizes, dtype=bool)
     seen[tuple(v[inside] for v in values)] = True

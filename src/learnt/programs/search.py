@@ -89,6 +89,7 @@ def grow(
     screened: int = 400,
     width: int = 600,
     pool: int = 60,
+    adds: int = 1,
     l2: float = 1e-5,
     final_l2: float = 1e-7,
     final_rounds: int = 400,
@@ -110,6 +111,7 @@ def grow(
         examples, screened: training examples that additions are measured on, and screened on.
         width: proposals of each kind in one step.
         pool: simple variables, not in the program, that proposals may bring along.
+        adds: additions after one screening at most; more is faster, and finds a little less.
         l2, final_l2: penalty of the classifier while growing, and of the last one, fitted on all training pairs.
         final_rounds: iterations of L-BFGS for the last classifier.
         inputs: more inputs to be right on (counterexamples); the task's oracle gives their targets.
@@ -144,11 +146,11 @@ def grow(
         growth = Growth(frame, shape, train.part(examples, rng), train.part(screened, rng), l2=l2)
         history: list[Step] = []
         while (steps is None or len(history) < steps) and monotonic() < until:
-            added = grown(growth, rng, width=width, pool=pool, dear=dear, free=free, until=until)
-            if added is None:
+            added = grown(growth, rng, width=width, pool=pool, dear=dear, free=free, until=until, adds=adds)
+            if not added:
                 break
             loss, accuracy = growth.score()
-            what = f"{added.kind}({', '.join(growth.shown(name) for name in added.reads)})"
+            what = "; ".join(f"{one.kind}({', '.join(map(growth.shown, one.reads))})" for one in added)
             history.append(Step(seconds=monotonic() - began, what=what, loss=loss, accuracy=accuracy))
             if progress is not None:
                 progress(history[-1])
@@ -275,7 +277,7 @@ def _moved(
         growth.refit()
         free, dear = bool(rng.random() < 0.6), float(rng.choice([0.0, 0.5, 1.0]))
         added = 0
-        while grown(growth, rng, width=width, pool=pool, dear=dear, free=free, until=until) is not None:
+        while grown(growth, rng, width=width, pool=pool, dear=dear, free=free, until=until):
             added += 1
         return f"rebuild: {len(removed)} out, {added} additions" if removed or added else None
     if not growth.modules:
