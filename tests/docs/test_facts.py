@@ -76,6 +76,44 @@ def test_every_verdict_is_explained():
     assert all(f"| {verdict} |" in text for verdict in get_args(Verdict))
 
 
+def test_every_setting_of_a_program_and_its_training_is_on_its_page_with_its_default():
+    from learnt.programs import Config, Recipe
+
+    known = {field.name: field.default for kind in (Config, Recipe) for field in fields(kind)}
+    shown = {}
+    for names, defaults in re.findall(
+        r"^\| ((?:`\w+`(?:, )?)+) \| ([^|]*) \|", _text("programs-training.md"), re.MULTILINE
+    ):
+        settings = re.findall(r"`(\w+)`", names)
+        given = re.split(r", (?![^()]*\))", defaults) if defaults.strip() else [None]
+        if set(settings) <= set(known):
+            shown |= dict(zip(settings, given * (len(settings) // len(given)), strict=True))
+    assert set(shown) == set(known)
+    for name, text in shown.items():
+        assert text is None or eval(text) == known[name], name  # noqa: S307  (a literal of our own page)
+
+
+def test_every_public_function_about_programs_is_on_a_page():
+    from learnt import programs
+
+    listed = {name for page in ("programs", "programs-training", "programs-tools") for name in _listed(f"{page}.md")}
+    code = "".join(_text(f"{page}.md") for page in ("programs", "programs-training", "programs-tools"))
+    wanted = {name for name in programs.__all__ if name[0].islower() and callable(getattr(programs, name))}
+    missing = {name for name in wanted - listed if not re.search(rf"\b{name}\(", code)}
+    assert not missing - {"encode", "evaluate", "run", "to_fields", "from_fields", "save", "retabulate"}
+
+
+def test_the_tests_that_guard_against_the_faults_of_the_published_code_exist():
+    from tests.docs.pages import ROOT
+
+    known = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests/programs").rglob("test_*.py"))
+    rows = re.findall(r"^\| B(\d+) \| (.*)$", _text("programs.md"), re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 11))
+    named = [name for _, row in rows for name in re.findall(r"`(test_\w+)`", row)]
+    assert len(named) >= 9
+    assert all(f"def {name}(" in known for name in named), named
+
+
 def test_the_exit_codes_are_the_contract():
     from learnt.core import errors
 
@@ -87,7 +125,7 @@ def test_the_exit_codes_are_the_contract():
 def test_every_command_is_in_the_table_of_commands():
     from learnt.cli.main import app
 
-    rooms = {"train", "rewards", "study"}
+    rooms = {"train", "rewards", "programs", "study"}
     commands = {name for name in app if not name.startswith("-")} - rooms
     commands |= {f"{room} {name}" for room in rooms for name in app[room] if not name.startswith("-")}
     assert commands == set(re.findall(r"^\| `learnt ([a-z ]+)` \|", _text("cli.md"), re.MULTILINE))

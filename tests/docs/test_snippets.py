@@ -27,6 +27,8 @@ BEFORE = {f"docs/methods/{page}.md": STUDENTS for page in ("kd", "hint", "crd")}
 SHORTER = {
     "docs/methods/kd.md": (("epochs=30", "epochs=1"),),
     "docs/methods/hint.md": (("epochs=30", "epochs=1"),),
+    "docs/tutorial-programs.md": (("epochs=15", "epochs=2"), ("epochs=20", "epochs=4")),
+    "docs/programs-training.md": (("seeds=4,\n    epochs=6", "seeds=2,\n    epochs=2"),),
     "docs/methods/crd.md": (("epochs=30", "epochs=1"), ("negatives=1024", "negatives=64")),
     "README.md": (('"epochs": 80', '"epochs": 8'), ('split="test", **parts)', 'split="test", **parts, limit=120)')),
 }
