@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from learnt.gated import gated_tasks as gated_tasks
-    from learnt.gated.correlations import PathStats as PathStats
-    from learnt.gated.correlations import correlations as correlations
     from learnt.gated.gated_task import GatedTask as GatedTask
     from learnt.gated.graph import Graph as Graph
     from learnt.gated.graph import Path as Path
+    from learnt.gated.path_stats import PathStats as PathStats
+    from learnt.gated.path_stats import correlations as correlations
 
 _WHERE = {
     "GatedTask": "gated_task",
     "Graph": "graph",
     "Path": "graph",
-    "PathStats": "correlations",
-    "correlations": "correlations",
+    "PathStats": "path_stats",
+    "correlations": "path_stats",
 }
 _ROOMS = {"tasks": "gated_tasks"}
 

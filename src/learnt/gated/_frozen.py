@@ -1,0 +1,169 @@
+"""Values that cannot change: checked float64 arrays, mappings that can be hashed, columns kept as the rows that occur."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Generic, TypeVar, final
+
+import numpy as np
+
+from learnt.core.errors import InputError, NonFiniteError
+
+Value = TypeVar("Value")
+
+
+def frozen(values: np.ndarray) -> np.ndarray:
+    """A read-only array with these values; one that is read-only already is not copied."""
+    out = values.view() if not values.flags.writeable else values.copy()
+    out.flags.writeable = False
+    return out
+
+
+def finite(values: Any, name: str, *, single: bool = False) -> np.ndarray:
+    """`values` as float64, or as they are if float32 and `single`.
+
+    Raises:
+        InputError: not numeric, or complex.
+        NonFiniteError: NaN or infinity.
+    """
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    kept = single and isinstance(values, np.ndarray) and values.dtype == np.float32
+    try:
+        if np.iscomplexobj(values):
+            raise TypeError("complex")
+        array = values if kept else np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            name, found=f"{type(values).__name__} that holds no real numbers", expected="real numbers"
+        ) from error
+    good = np.isfinite(array)
+    if not good.all():
+        first = tuple(int(i) for i in np.argwhere(~good)[0])
+        raise NonFiniteError(
+            name,
+            found=f"{int((~good).sum())} NaN or infinite value(s), the first at {first}",
+            expected="finite numbers",
+        )
+    return array
+
+
+def whole(value: Any, name: str, low: int) -> int:
+    """`value` as an integer of at least `low`; InputError otherwise. True and False are no integers."""
+    good = isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= low
+    if not good:
+        raise InputError(name, found=repr(value), expected=f"an integer of at least {low}")
+    return int(value)
+
+
+@final
+class FrozenMap(Mapping[str, Value], Generic[Value]):
+    """An ordered mapping that cannot change: it can be hashed if its values can, and equals any equal mapping."""
+
+    def __init__(self, items: Mapping[str, Value]) -> None:
+        self._items = dict(items)
+
+    def __getitem__(self, key: str) -> Value:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mapping) and self._items == dict(other)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._items.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+
+@final
+class Columns(Mapping[str, np.ndarray]):
+    """(P, ...) read-only arrays by name, each kept as the rows that occur and the row that each sample has.
+
+    Domains that share their items, and gates that few contexts set, then cost little memory: an array over all samples
+    is made when asked for.
+    """
+
+    def __init__(self, tables: Mapping[str, tuple[np.ndarray, np.ndarray | None]]) -> None:
+        self._tables = {
+            name: (frozen(values), None if index is None else frozen(index)) for name, (values, index) in tables.items()
+        }
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        values, index = self._tables[name]
+        return values if index is None else frozen(values[index])
+
+    def rows(self, name: str, which: np.ndarray | slice) -> np.ndarray:
+        """The array for some samples only."""
+        values, index = self._tables[name]
+        return values[which] if index is None else values[index[which]]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of an array, without making it."""
+        values, index = self._tables[name]
+        return values.shape if index is None else (len(index), *values.shape[1:])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tables  # Mapping's own would make the array
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(map(repr, self._tables))}}}"
+
+
+@final
+class Gates(Mapping[str, np.ndarray]):
+    """(P,) gates by node or edge, kept by context: samples whose gates are all equal.
+
+    Attributes:
+        table: (C,) by node or edge: the gates of each context; contexts are numbered as they first occur.
+        of: (P,) the context of each sample.
+        count: C, at least 1.
+    """
+
+    def __init__(self, table: Mapping[str, np.ndarray], of: np.ndarray) -> None:
+        rows = np.stack([np.asarray(values, dtype=np.float64) for values in table.values()], -1) if table else None
+        if rows is not None:
+            first, code = _distinct(rows + 0.0)  # -0 is 0
+            rows, of = rows[first], code[of]
+        seen, number = np.unique(of, return_index=True)
+        order = seen[np.argsort(number)]  # contexts that occur, as they first occur
+        renumber = np.zeros(int(seen[-1]) + 1, dtype=np.int64)
+        renumber[order] = np.arange(len(order))
+        self.of = frozen(renumber[of])
+        self.count = len(order)
+        self.table = {name: frozen(rows[order, k]) for k, name in enumerate(table)} if rows is not None else {}
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        return frozen(self.table[key][self.of])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.table)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.table
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(map(repr, self.table))}}} in {self.count} contexts"
+
+
+def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first place (D,) of each distinct row, and which of them each row is; rows compared as bytes."""
+    rows = np.ascontiguousarray(rows)
+    keys = rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).ravel()
+    _, first, code = np.unique(keys, return_index=True, return_inverse=True)
+    return first, code.reshape(-1)
