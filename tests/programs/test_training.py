@@ -103,7 +103,7 @@ def test_fixed_choices_are_not_learnt():
         "mlp_0_0": {"inputs": ("positions", "attn_0_0")},
         "num_attn_0_0": {"value": "ones"},
     }
-    found = fit(previous(), MIXED, seeds=2, epochs=3, recipe=QUICK, fixed=fixed)
+    found = fit(previous(), MIXED, seeds=2, epochs=3, recipe=Recipe(batch_size=64), fixed=fixed)
     for program in found.programs:
         head = program.layers[0].cat_heads[0]
         assert (head.query, head.key, head.value) == ("tokens", "positions", "tokens")

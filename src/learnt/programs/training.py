@@ -65,7 +65,7 @@ def fit(
         seed: from which initial values, orders and noise are derived.
         split: seed of the task's split.
         fixed: choices that are not learnt, by module: of heads "query", "key", "value" (names) and "predicate" (k
-            key values), of MLPs "inputs" (names).
+            key values), of MLPs "inputs" (names). Nothing is searched after training then.
         start: a program of at most this size from which every replica starts, its choices easily changed; or an
             earlier training of the same size, whose best networks go on.
         extra: (inputs, targets, weight): further training sequences, as `Task.answer` gives them, and their weight.
@@ -110,7 +110,7 @@ def fit(
         finished = [*run.given_up, *run.results(epochs)]
     if recipe.refit:
         finished = [_refitted(s, task, split, parts) for s in finished]
-    if recipe.search and not task.pool:
+    if recipe.search and not task.pool and not fixed:  # a search would change what is fixed
         order = [s.seed for s in ranked(finished)][: recipe.searched]
         finished = [_searched(s, task, split, parts, recipe, seed) if s.seed in order else s for s in finished]
     return FitResult(
