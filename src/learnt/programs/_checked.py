@@ -29,6 +29,7 @@ from learnt.programs._frozen import (
 )
 from learnt.programs.program import KINDS, PAD, UNANSWERED, Head, Layer, NumMLP, Program, ReluNet, TableMLP
 
+MOST = 1 << 20  # values of a variable, and tokens of an input: a number in a file must not ask for all the memory
 _RESERVED = re.compile(r"tokens|positions|ones|emb_\d+")
 _TYPES: dict[str, type] = {"cat_heads": Head, "num_heads": Head, "cat_mlps": TableMLP, "num_mlps": NumMLP}
 
@@ -38,7 +39,7 @@ def checked_fields(program: Program) -> dict[str, Any]:
     vocab, labels = texts(program.vocab, "vocab"), texts(program.labels, "labels")
     if PAD in vocab[1:]:
         raise InputError("vocab", found=f"{PAD!r} with id {vocab.index(PAD)}", expected="id 0 for padding")
-    k, n_ctx = integer(program.k, "k", 1), integer(program.n_ctx, "n_ctx", 1)
+    k, n_ctx = integer(program.k, "k", 1, MOST), integer(program.n_ctx, "n_ctx", 1, MOST)
     sizes = _cardinalities(program.cardinalities)
     stream = _Stream(k, n_ctx, sizes)
     embeddings = None
@@ -132,7 +133,7 @@ class _Stream:
 def _cardinalities(given: Any) -> dict[str, int]:
     if not isinstance(given, Mapping):
         raise InputError("cardinalities", found=short(given), expected="sizes by variable")
-    return {text(name, "cardinalities"): integer(v, f"cardinalities.{name}", 1) for name, v in given.items()}
+    return {text(name, "cardinalities"): integer(v, f"cardinalities.{name}", 1, MOST) for name, v in given.items()}
 
 
 def _embeddings(given: Any, vocab: tuple[str, ...], stream: _Stream) -> tuple[tuple[int, ...], ...]:

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar, final
 from learnt.core.errors import InputError, NonFiniteError, ShapeError
 
 Value = TypeVar("Value")
+DEEPEST = 90  # levels of lists and objects inside each other; a file may have 100 in all
 LARGEST = 1e100  # products of two such numbers, and sums of many, are still finite
 
 
@@ -142,18 +143,20 @@ def flag(value: Any, where: str) -> bool:
     return value
 
 
-def frozen(value: Any, where: str) -> Any:
-    """A JSON value with tuples for lists and `FrozenMap` for objects."""
+def frozen(value: Any, where: str, depth: int = 0) -> Any:
+    """A JSON value with tuples for lists and `FrozenMap` for objects; no deeper than a file may be."""
+    if depth > DEEPEST:
+        raise InputError(where[:60], found=f"nesting deeper than {DEEPEST}", expected="a flatter value")
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
         return text(value, where)
     if isinstance(value, Mapping):
-        return FrozenMap({text(k, where): frozen(v, f"{where}.{k}") for k, v in value.items()})
+        return FrozenMap({text(k, where): frozen(v, f"{where}.{k}", depth + 1) for k, v in value.items()})
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return tuple(frozen(v, f"{where}[{i}]") for i, v in enumerate(value))
+        return tuple(frozen(v, f"{where}[{i}]", depth + 1) for i, v in enumerate(value))
     return value if isinstance(value, int) else real(value, where)
 
 

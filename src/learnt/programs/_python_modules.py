@@ -160,7 +160,7 @@ class Writer:
         return rules, limits
 
     def _rules_within(self, mlp: NumMLP, sides: dict[str, range], most: int = BOX) -> Rules | None:
-        if math.prod(map(len, sides.values())) > most:
+        if math.prod(side.stop - side.start for side in sides.values()) > most:
             return None
         codes = numerical(mlp, tuple(sides), combinations(sides.values())).reshape([len(s) for s in sides.values()])
         axes = [

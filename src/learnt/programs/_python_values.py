@@ -124,7 +124,7 @@ def _outputs(program: Program, mlp: TableMLP, values: dict[str, tuple[int, ...]]
 
 def _answers(program: Program, mlp: NumMLP) -> tuple[int, ...]:
     sides = spans(program, mlp, dict(program.highest))
-    if math.prod(map(len, sides.values())) > BOX:
+    if math.prod(side.stop - side.start for side in sides.values()) > BOX:
         return tuple(range(program.cardinality[mlp.name]))
     found = np.unique(numerical(mlp, tuple(sides), combinations(sides.values())))
     return tuple(found[found >= 0].tolist()) or (0,)

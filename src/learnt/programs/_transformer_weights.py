@@ -256,6 +256,25 @@ def _texts(program: Program) -> dict[str, dict[int, str]]:
     return texts
 
 
+def check_least(program: Program, width: int, most: int) -> None:
+    """Refuse what cannot fit before anything is made: matrices of queries and keys, embeddings, the classifier.
+
+    Raises:
+        NotApplicable: more than `most` parameters.
+    """
+    total = (len(program.vocab) + program.n_ctx + len(program.labels)) * width
+    for layer in program.layers:
+        total += sum(2 * width * (program.cardinality[head.key] + program.n_ctx) for head in layer.cat_heads)
+        total += sum(2 * width * program.cardinality[head.key] for head in layer.num_heads)
+    if total > most:
+        raise NotApplicable(
+            "program",
+            found=f"at least {total:,} parameters ({width:,} directions)",
+            expected=f"at most {most:,}",
+            remedy="Use a program for shorter inputs whose variables have fewer values.",
+        )
+
+
 def check_size(program: Program, made: list[BlockWeights], width: int, most: int) -> None:
     """Refuse what would not fit.
 

@@ -26,11 +26,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import nn
 
-from learnt.core.errors import InputError, ShapeError
+from learnt.core.errors import InputError, NotApplicable, ShapeError
 from learnt.programs.config import Shape
 from learnt.programs.soft import AWAY, Mixture, Scores, attention, gumbel_softmax, relative_bias
 
 Tensors = Mapping[str, torch.Tensor]
+MOST_PARAMETERS = 1 << 28  # a gigabyte in float32
 
 
 @final
@@ -87,6 +88,9 @@ class ProgramModule(nn.Module):
         shape: the sizes; `Config.shape(task)`.
         start: (n, k, V) logits from which factored embeddings start; `word_vectors.embedding_logits` makes them.
 
+    Raises:
+        NotApplicable: too many parameters. ShapeError: logits of another shape.
+
     Attributes:
         relaxation: how `forward` relaxes; training sets it, and evaluation mode ignores it.
     """
@@ -95,7 +99,16 @@ class ProgramModule(nn.Module):
         nn.Module.__init__(self)
         self.shape = shape
         self.relaxation = Relaxation()
-        for name, (size, scale) in _sizes(shape).items():
+        sizes = _sizes(shape)
+        total = sum(math.prod(size) for size, _ in sizes.values())
+        if total > MOST_PARAMETERS:
+            raise NotApplicable(
+                "shape",
+                found=f"{total:,} parameters (k = {shape.k:,})",
+                expected=f"at most {MOST_PARAMETERS:,}",
+                remedy="Use a smaller var_size, fewer words, or fewer inputs an MLP.",
+            )
+        for name, (size, scale) in sizes.items():
             values = torch.zeros(size) if scale is None else torch.randn(size) * scale
             self.register_parameter(name, nn.Parameter(values))
         if shape.embeddings and start is not None:

@@ -22,6 +22,7 @@ from typing import Any
 from learnt.core.errors import InputError, LearntError
 from learnt.io.atomic import dump_json, read_json, show, write_text
 from learnt.io.strict import parse_json
+from learnt.programs._checked import MOST
 from learnt.programs._frozen import integer, sequence, short, text, thawed
 from learnt.programs.program import KINDS, Head, Layer, NumMLP, Program, ReluNet, TableMLP
 
@@ -112,7 +113,7 @@ def from_fields(fields: Any, *, name: str = "program", schema: bool = True) -> P
     if "embeddings" in fields and fields["embeddings"] is None:
         raise InputError("embeddings", found="null", expected="a list, or no such field")
     given = {field: fields[field] for field in (*_REQUIRED, *_OPTIONAL) if field in fields}
-    given["k"], given["n_ctx"] = integer(given["k"], "k", 1), integer(given["n_ctx"], "n_ctx", 1)
+    given["k"], given["n_ctx"] = integer(given["k"], "k", 1, MOST), integer(given["n_ctx"], "n_ctx", 1, MOST)
     layers = sequence(given["layers"], "layers", "layers")
     given["layers"] = tuple(_layer(layer, f"layers[{index}]") for index, layer in enumerate(layers))
     return Program(**given)

@@ -25,7 +25,7 @@ from typing import Any, final
 import numpy as np
 
 from learnt.core.errors import InputError, NotApplicable, ShapeError
-from learnt.programs.task_domain import ENUMERABLE, Domain, number_of_words, words_over
+from learnt.programs.task_domain import ENUMERABLE, Domain, large, number_of_words, words_over
 from learnt.programs.task_encoding import PAD, START, Tokens, encode_inputs, encode_targets, unknown
 from learnt.programs.task_split import Pairs, Split, shuffled
 from learnt.run.seeds import derive
@@ -72,7 +72,7 @@ class Task:
             raise InputError("metric", found=repr(self.metric), expected='"tokens" or "spans"')
 
     def __repr__(self) -> str:
-        known = "" if self.space is None or not self.space.complete else f", {self.space.size:,} inputs"
+        known = "" if self.space is None or not self.space.complete else f", {large(self.space.size)} inputs"
         return f"Task({self.name!r}, {len(self.vocab)} tokens, {len(self.labels)} labels, N {self.max_length}{known})"
 
     @cached_property

@@ -6,6 +6,7 @@ the claim is about a sample and must say so.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -77,4 +78,11 @@ def words_over(
 
 def number_of_words(letters: int, shortest: int, longest: int) -> int:
     """How many words over an alphabet of `letters` have `shortest` to `longest` of them."""
-    return sum(letters**length for length in range(shortest, longest + 1))
+    if letters == 1:
+        return longest - shortest + 1
+    return (letters ** (longest + 1) - letters**shortest) // (letters - 1)
+
+
+def large(number: int) -> str:
+    """A number of inputs as text; from 10^15 on its power of ten, for there may be thousands of digits."""
+    return f"{number:,}" if number < 10**15 else f"about 10^{math.log10(number):.0f}"

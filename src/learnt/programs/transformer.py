@@ -35,6 +35,7 @@ from learnt.programs._transformer_weights import (
     HeadWeights,
     Layout,
     blocks,
+    check_least,
     check_size,
     embeddings,
     layout,
@@ -74,6 +75,7 @@ def to_transformer(
     if dtype not in (torch.float32, torch.float64):
         raise InputError("dtype", found=str(dtype), expected="torch.float64 or torch.float32")
     space = layout(program)
+    check_least(program, space.width, max(most, MOST_PARAMETERS))
     tuples = None if domain is None else occurring(program, domain)
     made = blocks(program, space, scale, tuples)
     check_size(program, made, space.width, most)

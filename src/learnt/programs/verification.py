@@ -37,7 +37,7 @@ from learnt.programs._verify_answers import (
 from learnt.programs._verify_bounds import percent, probability, upper
 from learnt.programs.evaluator import evaluate
 from learnt.programs.program import Program
-from learnt.programs.task_domain import ENUMERABLE, Domain, number_of_words, words_over
+from learnt.programs.task_domain import ENUMERABLE, Domain, large, number_of_words, words_over
 from learnt.programs.task_encoding import Tokens
 from learnt.run.seeds import numpy_generator
 
@@ -199,7 +199,7 @@ def verify(
         if domain.size > most:
             raise InputError(
                 "domain",
-                found=f"none, and {domain.size:,} sequences over the vocabulary",
+                found=f"none, and {large(domain.size)} sequences over the vocabulary",
                 expected=f"at most {most:,} to compare all of them",
                 remedy="Give a domain, a task, or a list of inputs.",
             )
