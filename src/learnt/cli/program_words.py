@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from learnt.programs.task import Task
 
 FOLDERS = ("conll", "wikiann", "trec", "mr", "subj", "ag_news")
+LISTED = 20_000  # examples of a task without a space of inputs that are all compared
 
 
 def program_of(spec: str) -> Program:
@@ -51,7 +52,9 @@ def task_of(spec: str, *, vocab_size: int | None = None, max_length: int | None 
 
         found = make(Path(file), function)
         if not isinstance(found, Task):
-            raise InputError("task", found=f"a {type(found).__name__} from {spec}", expected="a learnt.programs.Task")
+            raise InputError(
+                "task", found=f"an object of type {type(found).__name__} from {spec}", expected="a learnt.programs.Task"
+            )
         return found
     if spec in named:
         known = inspect.signature(named[spec]).parameters
@@ -79,8 +82,33 @@ def answerer_of(spec: str) -> Any:
         from learnt.adapters.python_file import function
 
         found = function(Path(file or spec), name) if file.endswith(".py") else function(Path(spec), "run")
-        return lambda tokens: found(list(tokens))
+        return _asked(found, Path(file if file.endswith(".py") else spec))
     return program_of(spec)
+
+
+def _asked(function: Any, path: Path) -> Any:
+    """The user's function; an error in it is an error of that file, with its line."""
+    from learnt.core.errors import InputError, LearntError
+    from learnt.io.reading import printable
+
+    def answer(tokens: tuple[str, ...]) -> Any:
+        try:
+            return function(list(tokens))
+        except LearntError:
+            raise
+        except Exception as error:
+            line, trace = 0, error.__traceback__
+            while trace is not None:  # the deepest line that lies in the user's own file
+                line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == str(path) else line
+                trace = trace.tb_next
+            where = f" (line {line})" if line else ""
+            raise InputError(
+                str(path),
+                found=f"{type(error).__name__} for {printable(' '.join(tokens), 60)!r}{where}: {printable(error, 200)}",
+                expected="labels",
+            ) from error
+
+    return answer
 
 
 def name_of(spec: str) -> str:
@@ -116,7 +144,12 @@ def inputs_of(program: Program, task: str | None, file: Path | None) -> Any:
         if not rows:
             raise InputError(str(file), found="no line with tokens", expected="one input a line, tokens between blanks")
         return rows
-    return None if task is None else fitting(program, task_of(task))
+    if task is None:
+        return None
+    found = fitting(program, task_of(task))
+    if found.space is None and found.domain().size <= LISTED:  # known by examples: they are the claim, not a sample
+        return list(found.domain().walk())
+    return found
 
 
 def domain_of(program: Program, task: str | None, file: Path | None) -> Any:

@@ -285,7 +285,7 @@ def diff(
         )  # fmt: skip
         report.to_html(html, title=f"Do {names[0]} and {names[1]} do the same?")
         told(html, quiet)
-    give(answer, json, quiet, text=f"{answer}\n{answer.explain()}".rstrip())
+    give(answer, json, quiet, text=answer.explain())
     return gate((("--max-distance", "the share of inputs answered differently", answer.distance, max_distance),))
 
 

@@ -130,7 +130,15 @@ def train(
         var_size=var_size, embed=embed,
     )  # fmt: skip
     chosen = _recipe(recipe, recipe_file, lr=learning_rate, batch_size=batch_size, search=search)
+    if var_size is not None and embeddings is None and asked.max_length <= var_size < len(asked.vocab):
+        raise InputError(
+            "--var-size",
+            found=f"{var_size} values for {len(asked.vocab)} tokens",
+            expected=f"at least {len(asked.vocab)}",
+            remedy="Or learn several variables a word: --embeddings 4.",
+        )
     config.shape(asked)  # a size that does not fit is said before anything is written
+    _usable(device)
     for name, count in (("--seeds", seeds), ("--epochs", epochs)):
         if count < 1:
             raise InputError(name, found=str(count), expected="at least 1")
@@ -189,19 +197,24 @@ def _fitted(
     from learnt.train.progress import progress
 
     with progress(epochs, f"training {seeds} programs", quiet=quiet) as bar:
-
-        def follow(event: Any) -> None:
-            if event.kind == "start":  # of each phase; some of its epochs may have been made before
-                bar.advance(event.epoch)
-            elif event.kind == "epoch":
-                bar.advance()
-            if event.kind in ("epoch", "end") and bar.done >= epochs:
-                bar.advance(0, description="fitting classifiers and searching on from the best programs")
-
         return fit(
             asked, config, seeds=seeds, epochs=epochs, recipe=chosen, seed=seed, device=device,
-            checkpoint=out / "checkpoint", callbacks=[follow],
+            checkpoint=out / "checkpoint", callbacks=[_follow(bar, epochs)],
         )  # fmt: skip
+
+
+def _follow(bar: Any, epochs: int) -> Any:
+    """A callback that moves the bar."""
+
+    def follow(event: Any) -> None:
+        if event.kind == "start":  # of each phase; some of its epochs may have been made before
+            bar.advance(event.epoch)
+        elif event.kind == "epoch":
+            bar.advance()
+        if event.kind in ("epoch", "end") and bar.done >= epochs:
+            bar.advance(0, description="fitting classifiers and searching on from the best programs")
+
+    return follow
 
 
 def _grown(
@@ -209,7 +222,7 @@ def _grown(
 ) -> tuple[Any, tuple[float, float], dict[str, Any]]:
     """What growing found, its validation accuracy (positions, sequences), and the record of it."""
     from learnt.programs.fitted import Part
-    from learnt.programs.local_search import grow
+    from learnt.programs.search import grow
     from learnt.train.progress import progress
 
     sizes = {name: getattr(config, name) for name in SIZES}
@@ -225,6 +238,17 @@ def _grown(
         "steps": [{"what": step.what, "loss": step.loss, "accuracy": step.accuracy} for step in found.history],
     }
     return found, (score.tokens, score.sequences), record
+
+
+def _usable(device: str | None) -> None:
+    import torch
+
+    from learnt.core.errors import InputError
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):  # an unknown name; a torch built without it
+        raise InputError("--device", found=repr(device), expected="a device of this machine, such as 'cpu'") from None
 
 
 def _growable(asked: Any, method: str, **given: Any) -> None:
