@@ -1,5 +1,7 @@
 """The network: its discrete form is the program, its relaxed form mixes, and replicas do not see each other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -201,3 +203,20 @@ def test_a_table_too_large_for_a_network_is_refused():
     program = Program(vocab=("<pad>", "a"), labels=("x",), k=12, n_ctx=4, layers=[Layer(cat_mlps=[mlp])], classifier={})
     with pytest.raises(NotApplicable, match="248,832"):
         to_torch(program)
+
+
+def test_dropout_hides_variables_from_the_classifier_in_training_only():
+    torch.manual_seed(0)
+    shape = SMALL.shape(tasks.sort())
+    module = ProgramModule(shape)
+    ids = torch.tensor([[2, 3, 4, 1, 0, 0, 0, 0]]).expand(400, -1)
+    plain = Relaxation(temperature=0.7, noise=False, attention_noise=False, mlp_noise=False)
+    with torch.no_grad():
+        tensors = stacked([module])
+        whole = logits(tensors, ids[None], shape, plain)[0, 0, :4]
+        hidden = logits(tensors, ids[None], shape, replace(plain, dropout=0.5))[0, :, :4]
+        assert float((hidden - whole).abs().max()) > 0.1
+        spread = hidden.std(0) / 400**0.5
+        assert ((hidden.mean(0) - whole).abs() < 5 * spread).all()  # what is left counts more, so the mean stays
+        module.relaxation = replace(plain, dropout=0.5)
+        torch.testing.assert_close(module.eval()(ids[:2])[0], module.eval()(ids[:2])[1])

@@ -195,7 +195,7 @@ def test_check_23_arguments_without_meaning_are_refused(wrong):
     [
         {"temperature": (3.0, 0.0)}, {"temperature": (0.01, 3.0)}, {"lr": 0.0}, {"lr": float("nan")},
         {"batch_size": 0}, {"tie_bias": -1.0}, {"straight_through": 1.5}, {"halving": (0.5, 0.2)}, {"sampler": "x"},
-        {"complexity": -1.0}, {"aggregate": "sum"}, {"default": "first"}, {"calm": -0.1}, {"halving": (1.0,)},
+        {"dropout": 1.0}, {"complexity": -1.0}, {"aggregate": "sum"}, {"default": "first"}, {"calm": -0.1}, {"halving": (1.0,)},
     ],
 )  # fmt: skip
 def test_check_23_recipes_without_meaning_are_refused(wrong):

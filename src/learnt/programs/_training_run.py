@@ -91,6 +91,7 @@ class Run:
             hard=epoch >= round((1 - r.straight_through) * self.epochs),
             tie_bias=r.tie_bias,
             default=r.default,
+            dropout=r.dropout,
         )
 
     def program(self, i: int, **meta: Any) -> Program:

@@ -46,6 +46,7 @@ class Relaxation:
         hard: straight-through: one-hot values with the gradient of the soft ones.
         tie_bias: c, the factor of the bias that orders tied matches.
         default: "reference" or "max"; see `learnt.programs.soft.attention`.
+        dropout: probability that the classifier does not see a variable at a position; the others count more.
     """
 
     temperature: float = 1.0
@@ -55,12 +56,15 @@ class Relaxation:
     hard: bool = False
     tie_bias: float = 8.0
     default: str = "reference"
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if not (self.temperature > 0 and math.isfinite(self.temperature)):
             raise InputError("temperature", found=f"{self.temperature}", expected="a positive number")
         if not (self.tie_bias >= 0 and math.isfinite(self.tie_bias)):
             raise InputError("tie_bias", found=f"{self.tie_bias}", expected="a number of at least 0")
+        if not 0 <= self.dropout < 1:
+            raise InputError("dropout", found=f"{self.dropout}", expected="a probability below 1")
         if self.default not in ("reference", "max"):
             raise InputError("default", found=repr(self.default), expected='"reference" or "max"')
 
@@ -197,7 +201,7 @@ def logits(
         allowed = allowed & torch.ones(n, n, dtype=torch.bool, device=ids.device).tril()[None, :, :, None]
     for layer in range(shape.layers):
         stream = _layer(tensors, stream, layer, shape, relaxation, allowed, bias * relaxation.tie_bias)
-    return _classify(tensors, stream, shape)
+    return _classify(tensors, stream, shape, relaxation.dropout)
 
 
 def _inputs(tensors: Tensors, ids: torch.Tensor, shape: Shape, relaxation: Relaxation) -> _Stream:
@@ -311,10 +315,15 @@ def _mlp(
     return _choose(out, 1, relaxation, relaxation.mlp_noise).view(r, count, shape.k, n, b)
 
 
-def _classify(tensors: Tensors, stream: _Stream, shape: Shape) -> torch.Tensor:
-    r, _, _, n, b = stream.categorical.shape
-    out = torch.bmm(tensors["votes"].flatten(2), stream.categorical.flatten(1, 2).flatten(2))
-    out = torch.baddbmm(out, tensors["num_votes"], stream.numerical.flatten(2)).view(r, -1, n, b)
+def _classify(tensors: Tensors, stream: _Stream, shape: Shape, dropout: float) -> torch.Tensor:
+    r, m, _, n, b = stream.categorical.shape
+    categorical, numerical = stream.categorical, stream.numerical
+    if dropout:
+        kept = torch.rand(r, m, 1, n, b, device=categorical.device) >= dropout
+        categorical = categorical * kept / (1 - dropout)
+        numerical = numerical * (torch.rand_like(numerical) >= dropout) / (1 - dropout)
+    out = torch.bmm(tensors["votes"].flatten(2), categorical.flatten(1, 2).flatten(2))
+    out = torch.baddbmm(out, tensors["num_votes"], numerical.flatten(2)).view(r, -1, n, b)
     if shape.pool:
         real = stream.real.unsqueeze(1)
         out = (out * real).sum(2) / real.sum(2)

@@ -27,6 +27,8 @@ class Recipe:
         attention_noise, mlp_noise: whether attention and MLP outputs are sampled, for every token anew.
         default: "reference" or "max"; see `learnt.programs.soft.attention`.
         straight_through: share of the epochs, at the end, with one-hot choices and the gradient of soft ones.
+        dropout: probability that the classifier does not see a variable at a position, in training. The paper names it
+            for entities; its code does not pass it on, so its programs are trained without.
         calm: share of the epochs, at the end, without noise.
         complexity: factor of the relaxed number of modules that matter, in nats a sequence.
         halving: shares of the epochs after each of which the worse half of the replicas, by the validation accuracy
@@ -48,6 +50,7 @@ class Recipe:
     default: Literal["reference", "max"] = "reference"
     straight_through: float = 0.0
     calm: float = 0.0
+    dropout: float = 0.0
     complexity: float = 0.0
     halving: tuple[float, ...] = ()
     aggregate: Literal["per_token", "per_seq"] = "per_token"
@@ -78,6 +81,8 @@ class Recipe:
         for name in ("straight_through", "calm"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(name, found=repr(getattr(self, name)), expected="a share of the epochs, 0 to 1")
+        if not 0 <= self.dropout < 1:
+            raise InputError("dropout", found=repr(self.dropout), expected="a probability below 1")
         if any(not 0 < share < 1 for share in self.halving) or list(self.halving) != sorted(set(self.halving)):
             raise InputError("halving", found=repr(self.halving), expected="rising shares between 0 and 1")
         for name, known in (

@@ -68,7 +68,7 @@ def fit(
             key values), of MLPs "inputs" (names). Nothing is searched after training then.
         start: a program of at most this size from which every replica starts, its choices easily changed; or an
             earlier training of the same size, whose best networks go on.
-        extra: (inputs, targets, weight): further training sequences, as `Task.answer` gives them, and their weight.
+        extra: (pairs, weight): further training sequences, as `Task.answer` gives them, and the weight of each.
         device: where to train; the processor by default.
         checkpoint: a directory; run again with the same arguments to resume.
         callbacks: functions of an `Event` of `learnt.train`.
