@@ -1,4 +1,4 @@
-"""Values that cannot change: checked float64 arrays, mappings that can be hashed, columns kept as the rows that occur."""
+"""Values that cannot change: checked arrays, mappings that can be hashed, columns kept as the rows that occur."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ def finite(values: Any, name: str, *, single: bool = False) -> np.ndarray:
         raise InputError(
             name, found=f"{type(values).__name__} that holds no real numbers", expected="real numbers"
         ) from error
-    good = np.isfinite(array)
-    if not good.all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspect = not np.isfinite(array.sum())  # one pass and no copy; overflow is looked at again
+    if suspect and not (good := np.isfinite(array)).all():
         first = tuple(int(i) for i in np.argwhere(~good)[0])
         raise NonFiniteError(
             name,

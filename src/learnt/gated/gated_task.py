@@ -1,6 +1,6 @@
 """What is there to learn, and which pathways does each sample open? Data with gates.
 
-    L = 1/2 sum_i prob_i sum_{v in outputs} ||y_v(i) - h_v(i)||^2        with the gates g_v(i), g_e(i) given for each sample
+    L = 1/2 sum_i prob_i sum_{v in outputs} ||y_v(i) - h_v(i)||^2      with gates g_v(i), g_e(i) given by sample
 
 Weights of samples sum to 1 unless another sum is stated: every time in this theory scales with their inverse, so a
 sum over pathways (the paper's routing) and a mean over samples differ in their speed. Arrays are read-only. Samples
@@ -59,14 +59,14 @@ class GatedTask:
             )  # fmt: skip
         _same_names(self.y, self.graph.outputs, "y", "an array for each output node")
         x, y = _data(self.graph, self.x, "x"), _data(self.graph, self.y, "y")
-        n = x.shape(self.graph.inputs[0])[0]
-        for what, columns in (("x", x), ("y", y)):
-            for v in columns:
-                if columns.shape(v)[0] != n:
-                    raise ShapeError(f"{what}[{v!r}]", found=f"{columns.shape(v)[0]} samples", expected=f"{n}, like x[{self.graph.inputs[0]!r}]")  # fmt: skip
+        first = self.graph.inputs[0]
+        n = x.shape(first)[0]
+        for what, v, count in [(k, v, c.shape(v)[0]) for k, c in (("x", x), ("y", y)) for v in c]:
+            if count != n:
+                raise ShapeError(f"{what}[{v!r}]", found=f"{count} samples", expected=f"{n}, like x[{first!r}]")
         if n == 0:
             raise ShapeError("x", found="no samples", expected="at least one")
-        gates = self.gates if isinstance(self.gates, Gates) else _gates(self.graph, self.gates, n)
+        gates = _gates(self.graph, self.gates, n)
         for name, value in (("x", x), ("y", y), ("gates", gates), ("prob", _prob(self.prob, n, self.prob_sums_to))):
             object.__setattr__(self, name, value)
 
@@ -87,7 +87,7 @@ class GatedTask:
         Args:
             graph: as above.
             x, y: by node, (n, |v|) if the items are the same in all contexts, (C, n, |v|) if not.
-            contexts: the gates of each context, by node or edge (1 where none is given); or (C,) arrays by node or edge.
+            contexts: the gates of each context, by node or edge, 1 where none is given; or (C,) arrays by name.
             prob: (n,) weights of the items; equal if None.
             context_prob: (C,) weights of the contexts; equal if None.
             prob_sums_to: as above; None keeps the products of both.
@@ -95,6 +95,8 @@ class GatedTask:
         table = _context_table(graph, contexts)
         count = len(next(iter(table.values())))
         n = max((np.shape(values)[-2] for values in x.values() if np.ndim(values) > 1), default=0)
+        if n == 0:
+            raise ShapeError("x", found="no items", expected="(n, units) by input node")
         item = np.tile(np.arange(n), count)
         given = {
             what: Columns({v: _shown(values, f"{what}[{v!r}]", count, n, item) for v, values in arrays.items()})
@@ -182,7 +184,10 @@ class GatedTask:
 
 def _data(graph: Graph, given: Mapping[str, Any], what: str) -> Columns:
     """(P, |v|) of each node, checked."""
-    columns = given if isinstance(given, Columns) else Columns({v: (finite(a, f"{what}[{v!r}]", single=True), None) for v, a in given.items()})  # fmt: skip
+    if isinstance(given, Columns):
+        columns = given
+    else:
+        columns = Columns({v: (finite(a, f"{what}[{v!r}]", single=True), None) for v, a in given.items()})
     for v in columns:
         shape = columns.shape(v)
         if len(shape) != 2 or shape[1] != graph.nodes[v]:
@@ -195,6 +200,10 @@ def _data(graph: Graph, given: Mapping[str, Any], what: str) -> Columns:
 def _gates(graph: Graph, given: Any, n: int) -> Gates:
     if not isinstance(given, Mapping | None):
         raise InputError("gates", found=type(given).__name__, expected="a mapping by node or edge")
+    if isinstance(given, Gates) and len(given.of) == n:
+        for name in given:
+            _known(graph, name, "gates")
+        return given
     table = {}
     for name, values in (given or {}).items():
         _known(graph, name, "gates")
@@ -230,9 +239,8 @@ def _context_table(graph: Graph, contexts: Any) -> dict[str, np.ndarray]:
 
 def _known(graph: Graph, name: Any, argument: str) -> None:
     if name not in graph.nodes and name not in graph.edges:
-        raise InputError(
-            argument, found=f"the unknown name {name!r}", expected=f"a node or edge: {_listed((*graph.nodes, *graph.edges))}"
-        )  # fmt: skip
+        names = _listed((*graph.nodes, *graph.edges))
+        raise InputError(argument, found=f"the unknown name {name!r}", expected=f"a node or edge: {names}")
 
 
 def _shown(values: Any, name: str, count: int, n: int, item: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

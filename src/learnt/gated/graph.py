@@ -47,8 +47,8 @@ class Graph:
         edges: the source and the target of each edge; a mapping, or pairs of a name and (source, target).
 
     Raises:
-        InputError: an unknown node, two edges of one name, a name that a node and an edge share, a cycle, or a node that
-            lies on no path from an input to an output.
+        InputError: an unknown node, two edges of one name, a name that a node and an edge share, a cycle, or a node
+            that lies on no path from an input to an output.
     """
 
     nodes: Mapping[str, int]
@@ -61,12 +61,14 @@ class Graph:
             edges[_name(name, "edges")] = _ends(ends, name, nodes)
         if shared := [name for name in edges if name in nodes]:
             raise InputError(
-                "edges", found=f"{shared[0]!r}, which is a node too", expected="names of their own", remedy="Gates go by name."
+                "edges", found=f"{shared[0]!r}, which is a node too", expected="names of their own",
+                remedy="Gates go by name."
             )  # fmt: skip
         joined = {end for ends in edges.values() for end in ends}
         if alone := [v for v in nodes if v not in joined]:
             raise InputError(
-                "nodes", found=f"{alone[0]!r} without any edge: there is no path from it to an output", expected="nodes on paths from inputs to outputs"
+                "nodes", found=f"{alone[0]!r} without any edge: there is no path from it to an output",
+                expected="nodes on paths from inputs to outputs"
             )  # fmt: skip
         if not nodes:
             raise InputError("nodes", found="none", expected="at least an input, an output and an edge")
@@ -90,7 +92,7 @@ class Graph:
 
     @classmethod
     def parallel(cls, k: int, d_in: int, h: int, d_out: int) -> Graph:
-        """K pathways of two layers that share nothing: x -in0-> h0 -out0-> y, x -in1-> h1 -out1-> y, ..."""
+        """Pathways of two layers that share nothing: x -in0-> h0 -out0-> y, x -in1-> h1 -out1-> y, ..."""
         k = whole(k, "k", 1)
         nodes = {"x": d_in, **{f"h{i}": h for i in range(k)}, "y": d_out}
         edges = {
@@ -167,8 +169,9 @@ class Graph:
                     done.append(target)
         if len(done) < len(self.nodes):
             raise InputError(
-                "edges", found=f"a cycle through {' -> '.join(_cycle(self, set(done)))}", expected="a directed acyclic graph",
-                remedy="Weights that a signal passes more than once (recurrence, tied layers) are not covered by this theory.",
+                "edges", found=f"a cycle through {' -> '.join(_cycle(self, set(done)))}",
+                expected="a directed acyclic graph",
+                remedy="Weights that a signal passes more than once (recurrence, tied layers) are not covered.",
             )  # fmt: skip
         return tuple(done)
 
@@ -216,7 +219,8 @@ class Graph:
             if out[e].shape != shape:
                 source, target = self.edges[e]
                 raise ShapeError(
-                    f"weights[{e!r}]", found=f"shape {out[e].shape}", expected=f"{shape}, units of {target!r} x units of {source!r}"
+                    f"weights[{e!r}]", found=f"shape {out[e].shape}",
+                    expected=f"{shape}, units of {target!r} x units of {source!r}",
                 )  # fmt: skip
         return out
 
@@ -293,7 +297,7 @@ def _ends(ends: Any, name: str, nodes: Mapping[str, int]) -> tuple[str, str]:
     if isinstance(ends, str) or not isinstance(ends, tuple | list) or len(ends) != 2:
         raise InputError(f"edges[{name!r}]", found=repr(ends)[:60], expected="(source, target)")
     for end in ends:
-        if end not in nodes:
+        if not isinstance(end, str) or end not in nodes:
             raise InputError(f"edges[{name!r}]", found=f"the unknown node {end!r}", expected=f"one of {_listed(nodes)}")
     return ends[0], ends[1]
 
