@@ -7,6 +7,7 @@ from html import escape
 import numpy as np
 import pytest
 
+from learnt.cli.program_words import domain_of
 from learnt.core.errors import InputError, NotApplicable, ShapeError
 from learnt.programs import Config, from_fields, from_json, to_json
 from learnt.programs.module import ProgramModule
@@ -66,6 +67,8 @@ def test_check_23_the_largest_program_runs_is_printed_and_is_refused_as_a_networ
             compile_back()
     with pytest.raises(InputError, match=r"none, and about 10\^\d+ sequences"):
         program.verify(program)
+    with pytest.raises(InputError, match=r"found about 10\^\d+ sequences"):
+        domain_of(program, None, None)
 
 
 def test_check_23_numbers_that_no_integer_type_holds_are_printed_and_refused_where_arrays_are_needed():

@@ -155,14 +155,14 @@ def inputs_of(program: Program, task: str | None, file: Path | None) -> Any:
 def domain_of(program: Program, task: str | None, file: Path | None) -> Any:
     """As `inputs_of`; without either, None if all sequences over the vocabulary can be compared, else an error."""
     from learnt.core.errors import InputError
-    from learnt.programs.task_domain import ENUMERABLE
+    from learnt.programs.task_domain import ENUMERABLE, large
     from learnt.programs.verification import all_inputs
 
     found = inputs_of(program, task, file)
     if found is None and all_inputs(program).size > ENUMERABLE:
         raise InputError(
             "inputs",
-            found=f"{all_inputs(program).size:,} sequences over the vocabulary",
+            found=f"{large(all_inputs(program).size)} sequences over the vocabulary",
             expected=f"at most {ENUMERABLE:,} to compare them all",
             remedy="Say which inputs matter: --task TASK, or --inputs FILE.",
         )
