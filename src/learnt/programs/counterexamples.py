@@ -14,9 +14,9 @@ Spec 6.4, item 7; not in arXiv 2306.01128.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from time import monotonic
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -74,6 +74,16 @@ class Guided:
         of = f"all {self.n:,} inputs" if self.exhaustive else f"{self.n:,} sampled inputs"
         lines = [f"wrong on {self.wrong} of {of}, after {len(self.counterexamples)} counterexamples"]
         return "\n".join([*lines, *(f"  {r.seconds:6.1f} s  {r.step:7s} wrong {r.wrong:6d}" for r in self.rounds)])
+
+    def to_fields(self) -> dict[str, Any]:
+        """Everything but the program, as JSON can hold it."""
+        return {
+            "wrong": self.wrong,
+            "n": self.n,
+            "exhaustive": self.exhaustive,
+            "rounds": [asdict(entry) for entry in self.rounds],
+            "counterexamples": [list(tokens) for tokens in self.counterexamples],
+        }
 
 
 def counterexample_guided(
