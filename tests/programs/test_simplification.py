@@ -230,7 +230,7 @@ def test_pruning_with_refit_finds_the_short_program_inside_a_long_one():
     assert right.after.modules <= 2
     assert right.before.modules == 6
     assert right.after.modules <= exact.after.modules
-    assert "pruning" in {step.name for step in right.steps}
+    assert "selection" in {step.name for step in right.steps}
     cheap = simplify(long, SORT, keep="accuracy", task=SORT, budget=0.3)
     assert cheap.after.modules <= right.after.modules
     assert cheap.accuracy is not None

@@ -66,6 +66,11 @@ class Examples:
         """Of a program that has the vocabulary and the labels of the one these are encoded for."""
         return Accuracy(accuracy_of(program, self.train), accuracy_of(program, self.validation))
 
+    def reaches(self, program: Program, floor: Accuracy) -> bool:
+        """Whether neither accuracy is below its floor."""
+        found = self.accuracy(program)
+        return found.train >= floor.train and found.validation >= floor.validation
+
 
 def examples(program: Program, task: Task, *, seed: int = 0) -> Examples:
     """The training and validation part of a task; errors as `encoded`."""

@@ -6,20 +6,22 @@ briefly). Every pass is checked against the original on every input of the domai
 listed, and undone if one prediction differs. The passes repeat until none of them changes anything; each must lower
 `Size`, so a program never grows and simplifying twice is simplifying once.
 
-`keep="predictions"` changes no prediction on the domain. `keep="accuracy"` may then also remove modules at the price of
-at most `budget` of token accuracy on training and validation examples, with the votes fitted again (`_simplify_prune`);
-test examples are never looked at.
+`keep="predictions"` changes no prediction on the domain. `keep="accuracy"` asks which few modules are enough for the
+accuracy there was, less `budget`, on training and on validation examples, with the votes fitted again and heads that
+may ask simpler questions (`_simplify_select`, `_simplify_prune`); then come the passes. Test examples are not looked
+at, unless `repair` lets counterexamples from the whole domain correct the short program.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from learnt.core.errors import InputError
+from learnt.core.errors import InputError, NotApplicable
 from learnt.programs._frozen import short
 from learnt.programs._inputs import Inputs, asked
 from learnt.programs._simplify_ablate import moved_votes, without_modules, without_votes
@@ -78,6 +80,7 @@ class Simplified:
         exhaustive: whether these are all inputs of the domain.
         keep: what was kept.
         accuracy: with ``keep="accuracy"``, token accuracy on training and validation examples before and after.
+        known: modules of the program for the same task in `learnt.programs.library`; None if it has none.
     """
 
     original: Program
@@ -90,13 +93,24 @@ class Simplified:
     exhaustive: bool
     keep: str
     accuracy: tuple[float, float] | None = None
+    known: int | None = None
+
+    @cached_property
+    def lines(self) -> tuple[int, int]:
+        """Lines of code in the exported Python files, before and after (`learnt.programs.size.Stats.lines`)."""
+        from learnt.programs.python_export import to_python
+        from learnt.programs.size import code_lines
+
+        return code_lines(to_python(self.original)), code_lines(to_python(self.program))
 
     def __str__(self) -> str:
         b, a = self.before, self.after
+        by_hand = "" if self.known is None else f" (by hand: {self.known})"
         lines = [
-            f"modules {b.modules} -> {a.modules}, layers {b.layers} -> {a.layers}, "
-            f"branches {b.branches:,} -> {a.branches:,}, classifier rows {b.rows} -> {a.rows}, "
-            f"votes {b.votes:,} -> {a.votes:,}, bits {self.bits[0]:,.0f} -> {self.bits[1]:,.0f}"
+            f"modules {b.modules} -> {a.modules}{by_hand}, branches {b.branches:,} -> {a.branches:,}, "
+            f"lines {self.lines[0]:,} -> {self.lines[1]:,}, layers {b.layers} -> {a.layers}, "
+            f"classifier rows {b.rows} -> {a.rows}, votes {b.votes:,} -> {a.votes:,}, "
+            f"bits {self.bits[0]:,.0f} -> {self.bits[1]:,.0f}"
         ]
         how = f"all {self.inputs:,} inputs of the domain" if self.exhaustive else f"{self.inputs:,} inputs"
         if self.keep == "predictions":
@@ -117,6 +131,9 @@ def simplify(
     *,
     keep: str = "predictions",
     budget: float = 0.0,
+    rewrite: bool = True,
+    repair: bool = False,
+    split_seed: int = 0,
     task: Task | None = None,
     scored: bool = True,
     digits: bool = True,
@@ -132,6 +149,10 @@ def simplify(
         domain: the inputs on which it must answer alike.
         keep: ``"predictions"``, or ``"accuracy"`` (which needs a task, as `task` or as `domain`).
         budget: with ``"accuracy"``, how much token accuracy may be lost on training and validation examples.
+        rewrite: with ``"accuracy"``, whether heads may ask simpler questions; without, modules stay or go.
+        repair: with ``"accuracy"`` and a task with an oracle, whether inputs of the domain that the shorter program
+            gets wrong may correct its votes (`learnt.programs.counterexamples`); test inputs may be among them.
+        split_seed: of the task's split into training, validation and test.
         task: says with `scored` which positions count, and with ``"accuracy"`` what is right.
         scored: whether predictions at positions that `task` does not score may change.
         digits: whether votes become small whole numbers.
@@ -146,21 +167,30 @@ def simplify(
         raise InputError("keep", found=short(keep), expected='"predictions" or "accuracy"')
     if not 0.0 <= budget < 1.0:
         raise InputError("budget", found=short(budget), expected="a share from 0 to 1")
-    if keep == "predictions" and budget:
-        raise InputError("budget", found=short(budget), expected='0 with keep="predictions"')
+    if keep == "predictions" and (budget or repair):
+        raise InputError(
+            "budget, repair", found=f"{short(budget)}, {repair}", expected='neither with keep="predictions"'
+        )
     if keep == "accuracy" and task is None:
         if not isinstance(domain, Task):
             raise InputError("task", found="none", expected='a task, with keep="accuracy"')
         task = domain
+    if repair and (task is None or task.oracle is None):
+        raise NotApplicable("repair", found="a task without an oracle", expected="one that answers any input")
+    from learnt.programs.library import known_size
+
     question = asked(program, domain, most=most, samples=samples, seed=seed, unknown=unknown)
     batch = distinct(question.batch)
     counted = None
     if task is not None and scored:
         counted = scored_positions(program, task, batch)
     loop = _Loop(batch=batch, counted=counted, exhaustive=question.exhaustive, digits=digits)
-    accuracy = None
+    accuracy, about = None, domain if isinstance(domain, Task) else task
     if keep == "accuracy" and task is not None:
-        result, steps, accuracy = loop.prune(program, task, budget)
+        from learnt.programs._simplify_prune import examples
+
+        known = examples(program, task, seed=split_seed)
+        result, steps, accuracy = loop.prune(program, known, budget, rewrite=rewrite, repair=task if repair else None)
     else:
         result, steps = loop.run(program, digits=digits)
     return Simplified(
@@ -174,6 +204,7 @@ def simplify(
         exhaustive=question.exhaustive,
         keep=keep,
         accuracy=accuracy,
+        known=None if about is None else known_size(about),
     )
 
 
@@ -228,25 +259,44 @@ class _Loop:
             at += 1
         return seen.program, steps
 
-    def prune(self, program: Program, task: Task, budget: float) -> tuple[Program, list[Step], tuple[float, float]]:
-        """`run`, then pruning until nothing goes any more, and again from the first if that changed anything."""
-        from learnt.programs._simplify_prune import Accuracy, examples, pruned
+    def prune(
+        self, program: Program, known: Examples, budget: float, *, rewrite: bool, repair: Task | None
+    ) -> tuple[Program, list[Step], tuple[float, float]]:
+        """A selection of modules, then single ones out and the passes, in turn, until nothing changes any more."""
+        from learnt.programs._simplify_prune import Accuracy, pruned
+        from learnt.programs._simplify_select import selected
 
-        known = examples(program, task)
         before = known.accuracy(program)
         floor = Accuracy(before.train - budget, before.validation - budget)
-        current, steps = self.run(program, digits=False)  # fits begin at the votes there are: not at large numbers
+        steps: list[Step] = []
+
+        def noted(name: str, changed: Program, notes: tuple[str, ...]) -> Program:
+            accuracy = known.overall(changed)
+            steps.append(Step(name=name, notes=notes, inputs=len(known), exhaustive=False, accuracy=accuracy))
+            return changed
+
+        current = program
+        few = selected(program, known, floor, rewrite=rewrite)
+        if few is not None and known.reaches(few.program, floor) and size(few.program) < size(program):
+            current = noted("selection", few.program, few.notes(program))
+        current = self._within(current, known, floor, steps, digits=False)  # fits do not begin at large numbers
         while True:
             before_round = current
             while True:
-                current, notes = pruned(view(current, self.batch), known, floor)
+                shorter, notes = pruned(view(current, self.batch), known, floor)
                 if not notes:
                     break
-                accuracy = known.overall(current)
-                steps.append(Step(name="pruning", notes=notes, inputs=len(known), exhaustive=False, accuracy=accuracy))
+                current = noted("pruning", shorter, notes)
             if current is before_round:
                 break
             current = self._within(current, known, floor, steps, digits=False)
+        if repair is not None:
+            from learnt.programs.counterexamples import counterexample_guided
+
+            guided = counterexample_guided(current, repair, steps=("refit",))
+            if guided.program != current and known.reaches(guided.program, floor):
+                wrong = f"wrong on {guided.rounds[0].wrong:,} of {guided.n:,} inputs before, on {guided.wrong:,} after"
+                current = noted("counterexamples", guided.program, (wrong,))
         if self.digits:
             current = self._within(current, known, floor, steps, digits=True)
         return current, steps, (known.overall(program), known.overall(current))
@@ -256,7 +306,7 @@ class _Loop:
     ) -> Program:
         """`run`, if accuracy stays at the floor, which it may not on examples outside the domain."""
         result, more = self.run(program, digits=digits)
-        if min(np.subtract(known.accuracy(result), floor)) < 0:
+        if not known.reaches(result, floor):
             return program
         steps += more
         return result
