@@ -31,6 +31,14 @@ def test_check_10_wrong_votes_are_corrected_until_all_19530_inputs_are_right():
     assert "wrong on 0 of all 19,530" in str(found)
 
 
+def test_a_part_of_the_training_inputs_is_enough_beside_the_counterexamples():
+    broken = nearly(library.sort(), 2)
+    found = counterexample_guided(broken, tasks.sort(), steps=("refit",), rounds=8, examples=300)
+    assert found.wrong == 0 and found.exhaustive
+    again = counterexample_guided(broken, tasks.sort(), steps=("refit",), rounds=8, examples=300)
+    assert again.program == found.program
+
+
 def test_a_wrong_table_is_corrected_and_without_that_step_it_is_not():
     task = tasks.reverse()
     good = library.reverse()
@@ -84,5 +92,7 @@ def test_tasks_and_arguments_that_do_not_fit_are_refused():
         counterexample_guided(program, tasks.sort(), steps=("guess",))
     with pytest.raises(InputError, match="positive"):
         counterexample_guided(program, tasks.sort(), rounds=0)
+    with pytest.raises(InputError, match="examples"):
+        counterexample_guided(program, tasks.sort(), examples=0)
     with pytest.raises(InputError, match="vocabulary"):
         counterexample_guided(program, tasks.hist())

@@ -19,6 +19,7 @@ from learnt.programs import _search_proposals as proposals
 from learnt.programs._search_gain import Slope, gain_of_votes
 from learnt.programs._search_growth import Growth
 from learnt.programs._search_proposals import Proposal
+from learnt.programs._search_relation import relation, unique
 from learnt.programs._search_stream import Stream
 from learnt.programs.program import Head, Module, NumMLP, TableMLP
 
@@ -30,6 +31,9 @@ def fill_pool(growth: Growth, rng: np.random.Generator, most: int) -> None:
             stream.forget(name)
     growth.pool = {}
     known = {growth.narrow.array(name).tobytes() for name in (*growth.categorical(), *growth.numerical())}
+    if growth.shape.some("num_mlps"):
+        for name in growth.numerical()[1:]:
+            _add_class(growth, name, [])
     for number in (False, True):
         specs = _simple_heads(growth, number)
         added = 0
@@ -49,14 +53,16 @@ def fill_pool(growth: Growth, rng: np.random.Generator, most: int) -> None:
             _declare(growth, head, modules[0][1])
             growth.pool[head.name] = tuple(modules)
             if number and growth.shape.some("num_mlps"):
-                _add_class(growth, head, modules)
+                _add_class(growth, head.name, modules)
 
 
-def _add_class(growth: Growth, head: Head, modules: list[tuple[Module, int | None]]) -> None:
+def _add_class(growth: Growth, number: str, modules: list[tuple[Module, int | None]]) -> None:
     """The value of a count as a categorical variable, into the pool."""
-    k, top = growth.frame.k, growth.narrow.top(head.name)
+    k, top = growth.frame.k, growth.narrow.top(number)
+    if top >= proposals.TABLE:
+        return
     table = tuple(min(value, k - 1) for value in range(top + 1))
-    mlp = NumMLP(inputs=(head.name,), sizes=(top + 1,), table=table, name=head.name + "c")
+    mlp = NumMLP(inputs=(number,), sizes=(top + 1,), table=table, name=f"p{growth.counter}_{number}c")
     chain = [*modules, (mlp, k)]
     if growth.fit_in(chain) is not None:
         _declare(growth, mlp, k)
@@ -92,7 +98,7 @@ def specs(growth: Growth, rng: np.random.Generator, width: int) -> list[tuple[st
     cat, num = growth.categorical(), growth.numerical()
     pool_cat = [n for n in growth.pool if growth.narrow.sizes[n] is not None]
     pool_num = [n for n in growth.pool if growth.narrow.sizes[n] is None]
-    new: dict[str, list[tuple[str, ...]]] = {}
+    new: dict[str, list[Any]] = {}
     triples = [(q, k, v) for q in cat for k in cat for v in cat]
     far = [(q, k, v) for p in pool_cat for a in cat for b in cat for q, k, v in ((a, p, b), (p, a, b), (a, b, p))]
     new["cat_head"] = sampled(triples, width, rng) + sampled(far, width, rng)
@@ -119,10 +125,19 @@ def specs(growth: Growth, rng: np.random.Generator, width: int) -> list[tuple[st
         + [(x, y) for i, x in enumerate(pool_num) for y in pool_num[:i]],
         width, rng,
     )  # fmt: skip
+    both = [*cat, *pool_cat]
+    tables = [(a, b) for i, a in enumerate(both) for b in both[: i + 1]]
+    new["relation"] = sampled(
+        [(*pair, *held) for pair in tables for held in dict.fromkeys((pair, (pair[0],) * 2, (pair[1],) * 2))],
+        width if growth.numbers else width // 4, rng,
+    )  # fmt: skip
     possible = {
         "cat_head": ("cat_heads",), "mlp_head": ("cat_heads", "cat_mlps"), "num_head": ("num_heads",),
         "num_head_mlp": ("num_heads", "num_mlps"), "cat_mlp": ("cat_mlps",), "num_mlp": ("num_mlps",),
+        "relation": ("num_heads", "cat_mlps"),
     }  # fmt: skip
+    if growth.numbers:
+        new = {kind: new[kind] for kind in ("num_head", "relation")}
     return [
         (kind, reads)
         for kind, many in new.items()
@@ -152,6 +167,8 @@ def make(
     k = growth.frame.k
     if kind == "cat_head":
         return proposals.cat_head(stream, at, reads, free, tried=3 if whole else 1)
+    if kind == "relation":
+        return relation(stream, at, reads, outputs=k)
     if kind == "mlp_head":
         return proposals.mlp_head(stream, at, reads, free)
     if kind == "num_head":
@@ -210,7 +227,7 @@ def step(
     for first, proposal in waiting:
         if added:
             at = growth.slope(growth.wide)
-            reads = tuple(known.get(name, name) for name in proposal.reads)
+            reads = tuple(known[name] if name in known else name for name in proposal.reads)
             gain, again = _weighed(growth, at, proposal.kind, reads, free, dear)
             if again is None or gain < max(2.0, 0.5 * first):
                 continue
@@ -261,6 +278,11 @@ def skeleton(kind: str, reads: tuple[str, ...]) -> tuple[tuple[Module, int | Non
     if kind == "cat_head":
         query, key, value = reads
         return ((head(query, key, value, "_head"), 1),)
+    if kind == "relation":
+        tables = [
+            TableMLP(inputs=unique(r), table=(), name=n) for r, n in ((reads[:2], "_asked"), (reads[2:], "_held"))
+        ]
+        return ((tables[0], 1), (tables[1], 1), (head("_asked", "_held", "ones", "_count"), None))
     if kind == "mlp_head":
         *inputs, key, value = reads
         mlp = TableMLP(inputs=tuple(inputs), table=(), name="_mlp")

@@ -65,10 +65,13 @@ class Growth:
         data: examples to fit.
         small: examples to screen on.
         l2: penalty of the classifier.
+        numbers: whether only numerical variables vote.
     """
 
-    def __init__(self, frame: Frame, shape: Shape, data: Data, small: Data, *, l2: float = 1e-5) -> None:
-        self.frame, self.shape, self.l2 = frame, shape, l2
+    def __init__(
+        self, frame: Frame, shape: Shape, data: Data, small: Data, *, l2: float = 1e-5, numbers: bool = False
+    ) -> None:
+        self.frame, self.shape, self.l2, self.numbers = frame, shape, l2, numbers
         self.placed: dict[str, tuple[int, str]] = {}
         self.modules: dict[str, Module] = {}
         self.sizes: dict[str, int | None] = {}
@@ -225,7 +228,7 @@ class Growth:
 
     def voters(self, stream: Stream) -> list[Voter]:
         """All variables at the scored positions."""
-        names = [*self.categorical(), *self.numerical()]
+        names = [*([] if self.numbers else self.categorical()), *self.numerical()]
         return [Voter(name=name, values=stream.rows(name), size=stream.sizes[name]) for name in names]
 
     def slope(self, stream: Stream) -> Slope:

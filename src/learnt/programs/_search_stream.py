@@ -106,6 +106,10 @@ class Stream:
             self._counts[key, value] = self._sums(self.array(key), self.array(value), int(self.sizes[key] or 1))
         return self._counts[key, value]
 
+    def counts_of(self, keys: np.ndarray, size: int) -> np.ndarray:
+        """(T, size): how many positions that a head may see hold each key, for keys (N, B)."""
+        return self._sums(keys, self.arrays["ones"], size)
+
     def _nearest(self, keys: np.ndarray, size: int) -> np.ndarray:
         """(T, K) flat places into (N, B) arrays that a head attends to, for each key value."""
         n, b = keys.shape

@@ -27,6 +27,7 @@ from learnt.programs.refitting import refit, retabulate
 from learnt.programs.search import local_search
 from learnt.programs.task import Task
 from learnt.programs.task_split import Pairs
+from learnt.run.seeds import numpy_generator
 
 STEPS = ("refit", "tables", "search")
 
@@ -97,6 +98,7 @@ def counterexample_guided(
     search_seconds: float = 20.0,
     search_rounds: int | None = None,
     samples: int = 20_000,
+    examples: int | None = None,
     seed: int = 0,
     progress: Callable[[Round], None] | None = None,
 ) -> Guided:
@@ -112,6 +114,8 @@ def counterexample_guided(
         search_seconds, search_rounds: limits of one local search; for the same result on every run give
             `search_rounds` and a generous time.
         samples: inputs checked where the domain cannot be listed; fresh ones each round.
+        examples: training inputs, drawn anew in each round, that classifier and tables are fitted on, beside E; all if
+            None. A few thousand are enough where E says where the bounds are, and much faster.
         seed: of samples and searches.
         progress: called after each step.
 
@@ -122,8 +126,9 @@ def counterexample_guided(
     for name in steps:
         if name not in STEPS:
             raise InputError("steps", found=repr(name), expected=f"some of {', '.join(STEPS)}")
-    if rounds < 1 or most < 1 or weight <= 0:
-        raise InputError("rounds, most, weight", found=f"{rounds}, {most}, {weight}", expected="positive numbers")
+    if rounds < 1 or most < 1 or weight <= 0 or (examples is not None and examples < 1):
+        found = f"{rounds}, {most}, {weight}, {examples}"
+        raise InputError("rounds, most, weight, examples", found=found, expected="positive numbers")
     if program.pool:
         raise NotApplicable("program", found="one that pools", expected="one prediction a position")
     began = monotonic()
@@ -137,7 +142,8 @@ def counterexample_guided(
             break
         for step in steps:
             collected |= dict.fromkeys(judge.inputs[i] for i in failing[:most])
-            program = _improved(best, task, step, tuple(collected), weight, search_seconds, search_rounds, seed + turn)
+            limits = (search_seconds, search_rounds, examples)
+            program = _improved(best, task, step, tuple(collected), weight, *limits, seed + turn)
             wrong, found = judge.failing(program)
             if wrong < best_wrong:
                 best, best_wrong = program, wrong
@@ -181,13 +187,16 @@ class _Judge:
 
 def _improved(
     program: Program, task: Task, step: str, inputs: tuple[tuple[str, ...], ...], weight: float,
-    seconds: float, rounds: int | None, seed: int,
+    seconds: float, rounds: int | None, examples: int | None, seed: int,
 ) -> Program:  # fmt: skip
     if step == "search":
         return local_search(
             program, task, inputs=inputs, weights=weight, seconds=seconds, rounds=rounds, seed=seed
         ).program
     more, train = task.answer(inputs), task.split().train
+    if examples is not None and examples < len(train.inputs):
+        drawn = numpy_generator(seed, "counterexample guided").permutation(len(train.inputs))[:examples]
+        train = train.take(np.sort(drawn).tolist())
     pairs = Pairs(inputs=train.inputs + more.inputs, targets=train.targets + more.targets)
     weights = np.r_[np.ones(len(train.inputs)), np.full(len(more.inputs), weight)]
     if step == "tables":

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from learnt.programs import _search_moves as moves_
 from learnt.programs._search_data import Data, encoded, joined
 from learnt.programs._search_grow import step as grown
 from learnt.programs._search_growth import KINDS, Frame, Growth, Shape
+from learnt.programs._search_proposals import Proposal
+from learnt.programs._search_subgoal import find_lookup
 from learnt.programs.program import Program
 from learnt.programs.refitting import accuracy_of
 from learnt.programs.task import Task
@@ -90,6 +92,9 @@ def grow(
     width: int = 600,
     pool: int = 60,
     adds: int = 1,
+    lookups: int = 0,
+    lookup_steps: int = 15,
+    lookup_tries: int = 4,
     l2: float = 1e-5,
     final_l2: float = 1e-7,
     final_rounds: int = 400,
@@ -112,6 +117,9 @@ def grow(
         width: proposals of each kind in one step.
         pool: simple variables, not in the program, that proposals may bring along.
         adds: additions after one screening at most; more is faster, and finds a little less.
+        lookups: heads that look for marks, before anything else: each comes with a program of counting heads that
+            computes, by one numerical MLP over all of them, who is to be found (`learnt.programs._search_subgoal`).
+        lookup_steps, lookup_tries: screenings for each of these programs, and how many are begun.
         l2, final_l2: penalty of the classifier while growing, and of the last one, fitted on all training pairs.
         final_rounds: iterations of L-BFGS for the last classifier.
         inputs: more inputs to be right on (counterexamples); the task's oracle gives their targets.
@@ -146,7 +154,11 @@ def grow(
         growth = Growth(frame, shape, train.part(examples, rng), train.part(screened, rng), l2=l2)
         history: list[Step] = []
         while (steps is None or len(history) < steps) and monotonic() < until:
-            added = grown(growth, rng, width=width, pool=pool, dear=dear, free=free, until=until, adds=adds)
+            if len(history) < lookups:
+                options = {"width": width, "pool": pool, "adds": adds, "until": until}
+                added = _with_lookup(growth, rng, steps=lookup_steps, tries=lookup_tries, **options)
+            else:
+                added = grown(growth, rng, width=width, pool=pool, dear=dear, free=free, until=until, adds=adds)
             if not added:
                 break
             loss, accuracy = growth.score()
@@ -293,6 +305,19 @@ def _moved(
         return None
     growth.refit()
     return f"{move}: {growth.shown(change.name)}"
+
+
+def _with_lookup(growth: Growth, rng: np.random.Generator, **options: Any) -> list[Proposal]:
+    """Add a head that looks for marks; else, where there is none to add, what helps most."""
+    found = find_lookup(growth, rng, **options)
+    if found is not None:
+        places = growth.fit_in(found.modules)
+        if places is not None:
+            growth.add(found.modules, places)
+            growth.refit()
+            return [found]
+    rest = {name: value for name, value in options.items() if name not in ("steps", "tries")}
+    return grown(growth, rng, dear=0.5, free=True, **rest)
 
 
 def _finished(program: Program, train: Data, validation: Data, l2: float, rounds: int) -> Program:
