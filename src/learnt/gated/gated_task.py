@@ -40,10 +40,10 @@ class GatedTask:
     """
 
     graph: Graph
-    x: Mapping[str, np.ndarray]
-    y: Mapping[str, np.ndarray]
-    gates: Mapping[str, np.ndarray] | None = None
-    prob: np.ndarray | None = None
+    x: Mapping[str, Any]
+    y: Mapping[str, Any]
+    gates: Any = None
+    prob: Any = None
     prob_sums_to: float | None = 1.0
 
     def __post_init__(self) -> None:
