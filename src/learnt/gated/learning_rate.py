@@ -1,0 +1,182 @@
+"""Which step size survives, and is learning rich or lazy? The curvature where training ends, and how far it moved.
+
+    lr_max = 2 (1 + momentum) / (lambda + weight_decay)        lambda = the largest second derivative of the reduced loss
+    chain of L layers: lambda = L w d (s/d)^(2 - 2/L);   routing in three layers: 3 w K d M^(1/3) (s/d)^(4/3)     (spec 1.10)
+
+Modes do not touch each other, so that the Hessian is one small matrix a mode. It is an upper bound for the stable step of
+the whole network: directions that are no modes may curve more.
+
+How lazily a mode is learned is how little its tangent kernel K(t) = sum_e (d gain / d B_e)^2, here of what its paths
+explain, changes from the start to the end:  k = c / sqrt(1 - c^2), c = K(0) / K(end). For two layers that start near
+zero strength this is the index k = d |lam| / (2 s) of spec 1.6: far below 1 a sigmoid (rich), far above an exponential.
+
+Source: derived for the specification; the bound is the usual one for quadratic losses, with momentum after Polyak 1964.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+
+from learnt.core.errors import InputError, NotApplicable
+from learnt.gated import _engine
+from learnt.gated._starts import started
+from learnt.gated.reduction import Reduction
+from learnt.gated.solve import _flow, _number, _numbered
+
+_SMALL = 1e-4  # of the final strengths: a small start
+_RICH, _LAZY = 0.1, 10.0
+_DOUBLINGS = 80
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Regime:
+    """How modes will be learned from a start.
+
+    Attributes:
+        index: (classes, N) from 0 (rich) to inf (lazy); nan for modes without a target or that never learn.
+        words: (classes, N) "rich" below 0.1, "lazy" above 10, "between", or "" where the index is nan.
+    """
+
+    index: np.ndarray
+    words: np.ndarray
+
+
+def lr_max(reduction: Reduction, init: Any = None, *, momentum: float = 0.0, weight_decay: float = 0.0) -> float:
+    """The largest step with which gradient descent stays where flow ends.
+
+    Args:
+        reduction: of the task.
+        init: the start, as for `Reduction.solve`; a small one if None.
+        momentum, weight_decay: of the descent; Nesterov's momentum has another bound.
+
+    Returns:
+        lr; inf if nothing curves.
+
+    Raises:
+        NotApplicable: flow does not come to an end.
+        InputError: settings that have no meaning.
+    """
+    beta, decay = _number(momentum, "momentum"), _number(weight_decay, "weight_decay")
+    if beta >= 1:
+        raise InputError("momentum", found=f"{beta:g}", expected="below 1")
+    top = float(curvatures(reduction, init, weight_decay=decay).max(initial=0.0)) + decay
+    return 2 * (1 + beta) / top if top > 0 else float("inf")
+
+
+def curvatures(reduction: Reduction, init: Any = None, *, weight_decay: float = 0.0) -> np.ndarray:
+    """(N,) the largest second derivative of the reduced loss where flow ends, over all classes, by mode."""
+    suited, b0 = started(reduction, _small(reduction) if init is None else init)
+    e, end = _end(suited, b0, _number(weight_decay, "weight_decay"))
+    full = _built(suited, end, symmetric=False)
+    matrices = _engine.hessians(full, end[full.first])
+    return np.linalg.eigvalsh(matrices)[:, -1] if matrices.shape[1] else np.zeros(suited.N)
+
+
+def regime(reduction: Reduction, init: Any) -> Regime:
+    """Whether modes will be learned richly or lazily from this start.
+
+    Args:
+        reduction: of the task.
+        init: the start, as for `Reduction.solve`.
+
+    Raises:
+        NotApplicable: flow does not come to an end.
+    """
+    suited, b0 = started(reduction, init)
+    _, end = _end(suited, b0, 0.0)
+    before, after = _kernel(suited, b0), _kernel(suited, end)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.minimum(before / after, 1.0)
+        index = share / np.sqrt(1 - share**2)
+    index = np.where((suited.gain > 0) & (after > 0), index, np.nan)
+    words = np.select([np.isnan(index), index < _RICH, index > _LAZY], ["", "rich", "lazy"], "between")
+    return Regime(index, words)
+
+
+def _kernel(reduction: Reduction, b: np.ndarray) -> np.ndarray:
+    """(classes, N): sum over edges of the squared slope of sum_p B_p S(p)."""
+    out = np.zeros((len(reduction.classes), reduction.N))
+    number = {e: k for k, e in enumerate(reduction.edges)}
+    for c, some in enumerate(reduction.classes):
+        slope = np.zeros_like(b)
+        for p in some:
+            edges = [number[e] for e in reduction.stats.paths[p].edges]
+            for k, e in enumerate(edges):
+                slope[e] += reduction.S[p] * np.prod(b[edges[:k] + edges[k + 1 :]], axis=0)
+        out[c] = (slope**2).sum(0)
+    return out
+
+
+def _small(reduction: Reduction) -> float:
+    """A strength far below those at which training ends."""
+    lengths = np.array([len(path.edges) for path in reduction.stats.paths], dtype=np.float64)
+    final = (np.abs(reduction.target) ** (1 / lengths[:, None])).max(initial=0.0)
+    return _SMALL * float(final) if final > 0 else _SMALL
+
+
+def _built(reduction: Reduction, b0: np.ndarray, *, symmetric: bool) -> Any:
+    pairs = np.column_stack([reduction.D.j, reduction.D.p])
+    return _engine.engine(
+        _numbered(reduction), reduction.stats.open, pairs, reduction.S, reduction.D.values, b0, symmetric=symmetric
+    )
+
+
+def _end(reduction: Reduction, b0: np.ndarray, decay: float) -> tuple[Any, np.ndarray]:
+    """The engine and (edges, N) the strengths at which flow ends: later and later times, until nothing moves.
+
+    Modes without a target are put to 0, which they approach as a power of time, more and more slowly.
+    """
+    b0 = np.where(_taught(reduction), b0, 0.0)
+    e = _built(reduction, b0, symmetric=True)
+    b, span = b0[e.first], _span(reduction)
+    for _ in range(_DOUBLINGS):
+        values, _, lost = _flow(e, b, np.array([0.0, span]), decay)
+        b = values[-1]
+        if lost is not None:
+            raise NotApplicable(
+                "task", found="strengths that grow without end", expected="modes whose inputs have variance",
+                remedy="Take a target from directions in which the input varies.",
+            )  # fmt: skip
+        if _ended(reduction, e, b, decay):
+            return e, np.where(e.edge[:, None] >= 0, b[e.edge], b0)
+        span *= 2
+    raise NotApplicable(
+        "init", found="a start from which flow has not ended in any time tried", expected="one that is no saddle",
+        remedy="Start all strengths above 0.",
+    )  # fmt: skip
+
+
+def _ended(reduction: Reduction, e: Any, b: np.ndarray, decay: float) -> bool:
+    """Whether the terms of every slope cancel. On a plateau slopes are small, but nothing cancels."""
+    slope = _engine.descent_direction(e)(b) - decay * b
+    apart = _engine.descent_direction(e._replace(S=-np.abs(e.S), D=np.abs(e.D)))(np.abs(b))
+    size = np.abs(apart) + decay * np.abs(b)
+    growing = (slope * b > 0) & (np.abs(slope) > 1e-3 * size)
+    paths, number = reduction.stats.paths, {f: k for k, f in enumerate(reduction.edges)}
+    small = True
+    for some in reduction.classes:
+        kinds = np.unique([e.edge[number[f]] for p in some for f in paths[p].edges])
+        small &= bool((np.abs(slope[kinds]) <= 1e-7 * size[kinds].max(0, initial=0.0)).all())
+    return small and not growing.any()
+
+
+def _taught(reduction: Reduction) -> np.ndarray:
+    """(edges, N) whether a mode has a target on a path through an edge."""
+    out = np.zeros((len(reduction.edges), reduction.N), dtype=bool)
+    number = {e: k for k, e in enumerate(reduction.edges)}
+    size = np.abs(reduction.S).max(initial=0.0)
+    for p in reduction.stats.open:
+        for e in reduction.stats.paths[p].edges:
+            out[number[e]] |= np.abs(reduction.S[p]) > 1e-9 * size
+    return out
+
+
+def _span(reduction: Reduction) -> float:
+    """A first guess of how long learning takes: the inverse of the smallest strength to be learned."""
+    size = np.abs(reduction.S)
+    kept = size[size > 1e-9 * size.max(initial=0.0)]
+    return 10.0 / float(kept.min()) if kept.size else 1.0
