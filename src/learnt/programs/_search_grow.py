@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from learnt.programs import _search_proposals as proposals
-from learnt.programs._search_gain import Slope, gain_of_votes
+from learnt.programs._search_gain import Slope, added, gain_of_votes, value_of
 from learnt.programs._search_growth import Growth
 from learnt.programs._search_proposals import Proposal
 from learnt.programs._search_relation import relation, unique
@@ -69,6 +69,37 @@ def _add_class(growth: Growth, number: str, modules: list[tuple[Module, int | No
         growth.pool[mlp.name] = tuple(chain)
 
 
+def _add_tables(growth: Growth, rng: np.random.Generator, at: Slope, width: int, *, most: int = 8) -> None:
+    """Tables that would explain most if they voted, into the pool: where only numbers vote, others may read them."""
+    cat = [*growth.categorical(), *(n for n in growth.pool if growth.narrow.sizes[n] is not None)]
+    num = [*growth.numerical()[1:], *(n for n in growth.pool if growth.narrow.sizes[n] is None)]
+    for kind, names in (("cat_mlp", cat), ("num_mlp", num)):
+        if not growth.shape.some(kind + "s"):
+            continue
+        names = informative(growth, names, at, 16) if kind == "cat_mlp" else names
+        pairs = sampled([(a, b) for i, a in enumerate(names) for b in names[:i]], width, rng)
+        made = (make(growth, growth.narrow, at, kind, reads, True) for reads in pairs if _fits(growth, kind, reads))
+        best = sorted((one for one in made if one is not None), key=lambda one: -one.gain)[:most]
+        for index, one in enumerate(best):
+            module, size = one.modules[0]
+            module = replace(module, name=f"p{growth.counter}_{kind}_{index}")
+            chain = growth.chain(replace(one, modules=((module, size),)))
+            _declare(growth, module, size)
+            growth.pool[module.name] = tuple(chain)
+
+
+def informative(growth: Growth, names: Sequence[str], at: Slope, most: int) -> list[str]:
+    """The categorical variables that would explain most if they voted, best first."""
+    gains, known = [], set()
+    for name in names:
+        rows = growth.narrow.rows(name)
+        if rows.tobytes() not in known:
+            known.add(rows.tobytes())
+            sums = added(rows, int(growth.narrow.sizes[name] or 1), at.both)
+            gains.append((float(value_of(sums[:, : at.n_labels], sums[:, at.n_labels :])), name))
+    return [name for _, name in sorted(gains, key=lambda one: -one[0])[:most]]
+
+
 def _declare(growth: Growth, module: Module, size: int | None) -> None:
     for stream in (growth.wide, growth.narrow):
         stream.forget(module.name)
@@ -93,7 +124,7 @@ def _simple_heads(growth: Growth, number: bool) -> list[Head]:
     return heads
 
 
-def specs(growth: Growth, rng: np.random.Generator, width: int) -> list[tuple[str, tuple[str, ...]]]:
+def specs(growth: Growth, rng: np.random.Generator, width: int, at: Slope) -> list[tuple[str, tuple[str, ...]]]:
     """(kind, reads) of what will be proposed: at most `width` of each kind, drawn where there are more."""
     cat, num = growth.categorical(), growth.numerical()
     pool_cat = [n for n in growth.pool if growth.narrow.sizes[n] is not None]
@@ -125,7 +156,7 @@ def specs(growth: Growth, rng: np.random.Generator, width: int) -> list[tuple[st
         + [(x, y) for i, x in enumerate(pool_num) for y in pool_num[:i]],
         width, rng,
     )  # fmt: skip
-    both = [*cat, *pool_cat]
+    both = informative(growth, [*cat, *pool_cat], at, 12) if growth.numbers else [*cat, *pool_cat]
     tables = [(a, b) for i, a in enumerate(both) for b in both[: i + 1]]
     new["relation"] = sampled(
         [(*pair, *held) for pair in tables for held in dict.fromkeys((pair, (pair[0],) * 2, (pair[1],) * 2))],
@@ -206,8 +237,10 @@ def step(
     """
     fill_pool(growth, rng, pool)
     at = growth.slope(growth.narrow)
+    if growth.numbers:
+        _add_tables(growth, rng, at, width)
     found: list[tuple[float, str, tuple[str, ...]]] = []
-    for kind, reads in specs(growth, rng, width):
+    for kind, reads in specs(growth, rng, width, at):
         proposal = make(growth, growth.narrow, at, kind, reads, free, whole=False)
         growth.tried += 1
         if proposal is not None and proposal.gain > 0:
@@ -222,10 +255,10 @@ def step(
         if proposal is not None and gain >= 2.0:
             waiting.append((gain, proposal))
     waiting.sort(key=lambda one: -one[0])
-    added: list[Proposal] = []
+    taken: list[Proposal] = []
     known: dict[str, str] = {}
     for first, proposal in waiting:
-        if added:
+        if taken:
             at = growth.slope(growth.wide)
             reads = tuple(known[name] if name in known else name for name in proposal.reads)
             gain, again = _weighed(growth, at, proposal.kind, reads, free, dear)
@@ -238,14 +271,14 @@ def step(
             continue
         names = growth.add(chain, places)
         growth.refit()
-        added.append(proposal)
-        if len(added) == adds:
+        taken.append(proposal)
+        if len(taken) == adds:
             break
         known |= {
             module.name: name for (module, _), name in zip(chain, names, strict=True) if module.name in growth.pool
         }
         growth.settle(known)
-    return added
+    return taken
 
 
 def _weighed(

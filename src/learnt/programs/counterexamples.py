@@ -113,7 +113,7 @@ def counterexample_guided(
         weight: of each of them, a training input counting 1.
         search_seconds, search_rounds: limits of one local search; for the same result on every run give
             `search_rounds` and a generous time.
-        samples: inputs checked where the domain cannot be listed; fresh ones each round.
+        samples: inputs checked where the domain cannot be listed, fresh ones each round, beside those of training.
         examples: training inputs, drawn anew in each round, that classifier and tables are fitted on, beside E; all if
             None. A few thousand are enough where E says where the bounds are, and much faster.
         seed: of samples and searches.
@@ -169,7 +169,8 @@ class _Judge:
     def __init__(self, program: Program, task: Task, samples: int, seed: int) -> None:
         inputs, self.exhaustive = task.domain().cover(samples=samples, seed=seed)
         self.inputs = [tuple(tokens) for tokens in inputs]
-        if not self.exhaustive:
+        if not self.exhaustive:  # a sample of the domain has few short inputs, the training part has them
+            self.inputs += task.split().train.inputs
             self.inputs = sorted(set(self.inputs), key=lambda tokens: (len(tokens), tokens))
         pairs = task.answer(self.inputs)
         ids, self._targets = task.encode(pairs)
