@@ -2,8 +2,8 @@
 
 Forward: from no module, add the one (with all that it reads) that lowers the loss most for each module it brings, until
 token accuracy is at the floor on training and on validation examples, each by itself. Backward: take modules out, those
-first whose absence costs the fitted loss least, as long as accuracy stays there. Then let simpler heads take the places
-of others. Forward runs over the modules of the program, over its simpler heads, and over both
+first whose absence costs the fitted loss least, as long as accuracy stays there; from all modules if forward finds
+nothing. Then simpler heads take the places of others. Forward runs over simpler heads alone, and over all modules
 (`learnt.programs._simplify_pool`); the smallest result of all runs is taken. Nothing is drawn and no clock is read.
 """
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 _L2 = 1e-6
 _CONFIRMED = 6  # candidates that are fitted, of all that are estimated
-_SHORT, _LONG = 20, 250  # steps of fits
+_SWAPPED = 2  # simpler heads that are tried in the place of one
+_SHORT, _LONG = 20, 200  # steps of fits
 _NEAR, _NEARER = 0.02, 0.003  # below the floor after a short fit on some examples, on all: not worth a long one
 _PATIENCE = 5  # candidates in a row that fail before elimination ends
 _LEAST = 1e-6  # loss that another module must save
@@ -101,9 +102,11 @@ class Selection:
             return None
         for l2 in (_L2, _L2 / 100):
             votes = self._train.fit(names, votes, l2=l2, most=_LONG)
-            if self._validation.accuracy(votes) >= self.floor.validation:
-                if self._train.accuracy(votes) >= self.floor.train:
-                    return votes
+            found = self._train.accuracy(votes)
+            if found >= self.floor.train and self._validation.accuracy(votes) >= self.floor.validation:
+                return votes
+            if found < self.floor.train - _NEARER / 6:
+                return None
         return None
 
     def forward(self, allowed: Iterable[str], most: int) -> Chosen | None:
@@ -178,7 +181,7 @@ class Selection:
             names = self.pool.voters(rest)
             base = self._quick.fit(names, _of(votes, names), l2=_L2, most=_SHORT)
             gains = self._quick.gains(base, least)
-            for other in sorted(least, key=lambda other: (-gains[other], other))[:_CONFIRMED]:
+            for other in sorted(least, key=lambda other: (-gains[other], other))[:_SWAPPED]:
                 better = self.enough(rest | {other}, base)
                 if better is not None:
                     chosen, votes = rest | {other}, better
@@ -199,8 +202,8 @@ def selected(program: Program, known: Examples, floor: Accuracy, *, rewrite: boo
     own = frozenset(modules.modules) - modules.simpler
     plain = frozenset(name for name in modules.simpler if modules.closures[name] <= modules.simpler)
     best: tuple[Chosen, Votes] | None = None
-    for allowed in dict.fromkeys((plain, frozenset(modules.modules), own) if rewrite else (own,)):
-        chosen = selection.forward(allowed, len(own) if best is None else len(best[0]))
+    for allowed, most in ((plain, len(own) // 2), (frozenset(modules.modules), len(own)))[0 if rewrite else 1 :]:
+        chosen = selection.forward(allowed, most if best is None else len(best[0]))
         votes = None if chosen is None else selection.enough(chosen, {})
         if chosen is not None and votes is not None:
             best = selection.backward(chosen, votes)
