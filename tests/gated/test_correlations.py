@@ -182,9 +182,9 @@ def test_check_24_sixty_thousand_images_cost_at_most_two_products_of_the_data():
     def least(work):
         times = []
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             work()
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         return min(times)
 
     one = least(lambda: x.T @ x)

@@ -241,9 +241,9 @@ def test_random_graphs_differ_by_seed_and_repeat():
 
 def test_check_24_a_task_of_a_hundred_domains_is_small_and_quickly_made():
     def make():
-        start = time.perf_counter()
+        start = time.process_time()
         task = tasks.routing(100, 10, weight="mean", rotations=0)
-        return time.perf_counter() - start, task
+        return time.process_time() - start, task
 
     assert min(make()[0] for _ in range(5)) < 0.1
     tracemalloc.start()

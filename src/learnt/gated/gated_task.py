@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -136,6 +137,23 @@ class GatedTask:
     def n_contexts(self) -> int:
         """C, the number of different rows of gates; 1 without gates."""
         return self._gates.count
+
+    @cached_property
+    def samples_of_context(self) -> np.ndarray:
+        """(C,) how many samples each context has."""
+        return frozen(np.bincount(self.context_of, minlength=self.n_contexts))
+
+    def samples_in(self, contexts: np.ndarray) -> np.ndarray:
+        """Indices of the samples of some contexts: context by context, in ascending order within each."""
+        order, starts = self._by_context
+        if len(contexts) == self.n_contexts == 1:
+            return order
+        return np.concatenate([order[starts[c] : starts[c + 1]] for c in contexts])
+
+    @cached_property
+    def _by_context(self) -> tuple[np.ndarray, np.ndarray]:
+        """Samples by context, and where each context starts among them."""
+        return np.argsort(self.context_of, kind="stable"), np.cumsum([0, *self.samples_of_context])
 
     @property
     def _gates(self) -> Gates:

@@ -96,9 +96,9 @@ def routing(
         y: (n, d_out) their targets; if None the tree of the authors' notebooks, 4 items with 7 features.
         hidden: width of all hidden nodes.
         shared_layers, in_layers, out_layers: weight layers of the shared chain, of each encoder, of each decoder.
-        weight: w; or ``"mean"`` over trained pairs, 1 / pairs; ``"paper"``: 1 / M^2; ``"notebook"``: 2 / pairs, the loss
-            of the authors' notebook. Weights of all samples sum to w n pairs.
-        rotations: seed of an orthogonal matrix for each domain, by which its items or targets are turned; None for none.
+        weight: w; or ``"mean"`` over trained pairs, 1 / pairs; ``"paper"``: 1 / M^2; ``"notebook"``: 2 / pairs, the
+            loss of the authors' notebook. Weights of all samples sum to w n pairs.
+        rotations: seed of an orthogonal matrix for each domain, which turns its items or targets; None for none.
 
     Raises:
         InputError, ShapeError, NonFiniteError: K above M, a gate that is none, both K and a gate, or neither.
