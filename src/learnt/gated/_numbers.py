@@ -101,17 +101,8 @@ def quotient_integral(c: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.nd
         flat = slope * (1 - square / 3 + square**2 / 5 - square**3 / 7)
         turning = np.arctan2(root * across, along) / root
         growing = np.arctanh(np.where(c < 0, x, 0.0)) / root
-    small = np.abs(x) < 1e-4
-    small &= along > 0
-    return np.where(
-        small | (across == 0), np.where(across == 0, 0.0, _flat(flat, c, slope)), np.where(c > 0, turning, growing)
-    )
-
-
-def _flat(first: np.ndarray, c: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """The series of arctan(root slope) / root to the third term; enough where root slope < 1e-4."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        return first + slope * (c * slope**2) ** 2 / 5
+    small = ((np.abs(x) < 1e-3) & (along > 0)) | (across == 0)
+    return np.where(small, flat, np.where(c > 0, turning, growing))
 
 
 def where_time_is(

@@ -205,6 +205,7 @@ def _forward(t: np.ndarray, s: np.ndarray, d: np.ndarray, b0: np.ndarray, n: int
     out = b0.copy()
     y0 = d * b0**n
     moving = (t > 0) & (b0 > 0) & (y0 != s)
+    d = np.where((s > 0) & ~np.isfinite(s / d), 0.0, d)  # a target beyond float64 is none
     free = moving & (d == 0)
     left = b0 ** (2 - n) - (n - 2) * s * t
     out[free] = np.where(left > 0, left ** (-1 / (n - 2)), np.inf)[free]
@@ -225,20 +226,23 @@ def _rising(t: np.ndarray, s: np.ndarray, d: np.ndarray, b0: np.ndarray, n: int)
     """b(t) on its way up to the target; q = logit(y)."""
     y0 = d * b0**n / s
     before = _f(b0, y0, (s - d * b0**n) / s, s, n)
-    size = lambda q, at: (s[at] / d[at] * _share(q)) ** (1 / n)
+    size = lambda q, at: np.exp((np.log(s[at]) - np.log(d[at]) - np.logaddexp(0, -q)) / n)
     time = lambda q, at: _f(size(q, at), _share(q), _share(-q), s[at], n) - before[at]
     slope = lambda q, at: 1 / (n * s[at] * size(q, at) ** (n - 2))
-    return _towards(t, time, slope, np.log(y0 / (1 - y0)), size, (s / d) ** (1 / n))
+    low = np.log(d) + n * np.log(b0) - np.log(s) - np.log1p(-y0)
+    b = _towards(t, time, slope, low, size, np.exp((np.log(s) - np.log(d)) / n))
+    return np.where(np.isfinite(before), b, b0)  # not finite: no time that float64 can hold moves it
 
 
 def _falling(t: np.ndarray, s: np.ndarray, d: np.ndarray, b0: np.ndarray, n: int) -> np.ndarray:
     """b(t) on its way down to the target; q = logit(1/y)."""
     u0 = s / (d * b0**n)
     before = _g(b0, u0, (d * b0**n - s) / (d * b0**n), d, n)
-    size = lambda q, at: (s[at] / d[at] / _share(q)) ** (1 / n)
+    size = lambda q, at: np.exp((np.log(s[at]) - np.log(d[at]) + np.logaddexp(0, -q)) / n)
     time = lambda q, at: _g(size(q, at), _share(q), _share(-q), d[at], n) - before[at]
     slope = lambda q, at: 1 / (n * d[at] * size(q, at) ** (2 * n - 2))
-    return _towards(t, time, slope, np.log(u0 / (1 - u0)), size, (s / d) ** (1 / n))
+    low = np.log(s) - np.log(d) - n * np.log(b0) - np.log1p(-u0)
+    return _towards(t, time, slope, low, size, np.exp((np.log(s) - np.log(d)) / n))
 
 
 def _fading(t: np.ndarray, s: np.ndarray, d: np.ndarray, b0: np.ndarray, n: int) -> np.ndarray:
@@ -249,7 +253,9 @@ def _fading(t: np.ndarray, s: np.ndarray, d: np.ndarray, b0: np.ndarray, n: int)
 
     time = lambda q, at: _between(np.exp(-q), b0[at], s[at], d[at], n)
     slope = lambda q, at: 1 / (np.exp(-q) ** (n - 2) * (d[at] * np.exp(-q) ** n - s[at]))
-    return np.exp(-where_time_is(t, time, slope, free(s), free(s - d * b0**n)))
+    low, high = np.minimum(free(s), 700.0), np.minimum(free(s - d * b0**n), 700.0)
+    b = np.exp(-where_time_is(t, time, slope, low, high))
+    return np.where(np.isfinite(_between(b, b0, s, d, n)), b, b0)
 
 
 def _towards(t: np.ndarray, time: Any, slope: Any, low: np.ndarray, size: Any, target: np.ndarray) -> np.ndarray:

@@ -51,5 +51,5 @@ def chain_lr_max(s: Any, d: Any, layers: int, weight: Any = 1.0) -> Any:
 
     Arguments and errors as `chain_curvature`.
     """
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return (2 / np.asarray(chain_curvature(s, d, layers, weight)))[()]

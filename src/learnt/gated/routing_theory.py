@@ -8,8 +8,8 @@ sees K trained pathways, a decoder K, the shared layer K M. From equal starts ea
 
 w is the weight of one trained pair in the loss L = w sum_pairs <|y - W x|^2> / 2; state it. A mean over the trained
 pairs is w = 1/(K M), and then K drops out; with w fixed the time scales as 1/K. The time from b2(0) to b2 is
-elementary. With C = M s/d, rho the positive root of x^3 + c0 x = C, q = rho^2 + c0, r = rho/(3 rho^2 + c0), and J_c the integral of
-dx/(x^2 + c) (an arctangent, 1/x, or an inverse hyperbolic tangent, one smooth function of c),
+elementary. With C = M s/d, rho the positive root of x^3 + c0 x = C, q = rho^2 + c0, r = rho/(3 rho^2 + c0), and J_c
+the integral of dx/(x^2 + c) (an arctangent, 1/x, or an inverse hyperbolic tangent, one smooth function of c),
 
     K w s t = J_c0 - r ln|rho - x| + (r/2) ln(x^2 + rho x + q) - r (q/rho + rho/2) J_(c0 + 3 rho^2/4)(x + rho/2)
 
@@ -269,13 +269,16 @@ class SymmetricRouting:
         logs = np.log(np.abs((rho - x0) / (rho - x))) + np.log((x**2 + rho * x + q) / (x0**2 + rho * x0 + q)) / 2
         bend = quotient_integral(c0 + 0.75 * rho**2, x0 + rho / 2, x + rho / 2)
         t = (plain + r * logs - r * (q / rho + rho / 2) * bend) / (scale * s)
-        idle = self.domains / (scale * d) * (_fading(x, c0) - _fading(x0, c0))
-        return np.where(s == 0, idle, np.where(d == 0, plain / (scale * s), t))
+        t = np.where(d == 0, plain / (scale * s), t)
+        if (s == 0).any():
+            t = np.where(s == 0, self.domains / (scale * d) * (_fading(x, c0) - _fading(x0, c0)), t)
+        return t
 
     def _forward(self, t: np.ndarray, s: np.ndarray, d: np.ndarray, x0: np.ndarray, c0: np.ndarray) -> np.ndarray:
         """The shared strength at times t; 1-D arrays."""
         scale = self.pairs * self.weight
         out = x0.copy()
+        d = np.where(self.domains * s / np.where(d > 0, d, 1.0) < 1e300, d, 0.0)  # a target beyond float64 is none
         end = np.where(d > 0, _root(c0, self.domains * s / np.where(d > 0, d, 1.0)), np.inf)
         moving = (t > 0) & (x0**2 + c0 > 0) & (end != x0)
         free = moving & (d == 0)
@@ -315,7 +318,10 @@ def _fading(x: np.ndarray, c: np.ndarray) -> np.ndarray:
     """Integral of dz / (z (z^2 + c)^2) from x to infinity: how a mode without a target decays."""
     v = x**2
     share = c / v
-    series = sum((k + 1) / (k + 2) * (-share) ** k for k in range(14)) / (2 * v**2)
+    series = np.zeros_like(v)
+    for k in reversed(range(14)):
+        series = series * -share + (k + 1) / (k + 2)
+    series /= 2 * v**2
     exact = (np.log1p(share) / c - 1 / (v + c)) / (2 * c)
     return np.where(np.abs(share) < 0.05, series, exact)
 

@@ -71,8 +71,8 @@ def two_layer_weights(t: Any, s: Any, d: Any, b1: Any, b2: Any) -> tuple[Any, An
         t=times(t), s=finite(s, "s"), d=curvatures(d), b1=finite(b1, "b1"), b2=finite(b2, "b2")
     )
     total, difference = second + first, second - first
-    a_over_b, b_over_a = _growth(t_, s_, d_, total**2, difference**2, np.abs(total * difference))
     with np.errstate(over="ignore", under="ignore"):
+        a_over_b, b_over_a = _growth(t_, s_, d_, total**2, difference**2, np.abs(total * difference))
         total, difference = _times(total, np.sqrt(a_over_b)), _times(difference, np.sqrt(b_over_a))
         return ((total - difference) / 2)[()], ((total + difference) / 2)[()]
 
