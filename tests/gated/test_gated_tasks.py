@@ -11,6 +11,7 @@ from tests.gated.made import GOLDEN, random_weights
 
 from learnt.core.errors import InputError, NonFiniteError, ShapeError
 from learnt.gated import correlations, tasks
+from learnt.gated.hierarchy import hierarchy_strengths
 from learnt.gated.path_stats import loss, path_gradient
 
 XOR = {"xor_diag4": (tasks.xor, "four"), "xor_half2": (tasks.xor, "halves"), "linsep_single": (tasks.separable, "single"),
@@ -71,16 +72,14 @@ def test_check_22_strengths_of_a_tree():
     y = tasks.tree(2, example["w"])
     np.testing.assert_allclose(np.linalg.svd(y)[1], example["s"], atol=1e-7)
     assert y.T.tolist() == [[6] * 4, [4, 4, 0, 0], [0, 0, 4, 4], *(3 * np.eye(4)).tolist()] and (y**2).sum() == 244
-    assert tasks.tree_strengths(3, (1, 2, 3, 4)).multiplicity.tolist() == [1, 1, 2, 4]
 
 
 @settings(max_examples=20)
 @given(st.integers(0, 4), st.integers(0, 100))
 def test_check_22_the_formula_of_a_tree_is_its_decomposition(levels, seed):
     w = np.random.default_rng(seed).uniform(0.1, 5, levels + 1)
-    strengths = tasks.tree_strengths(levels, w)
     values = np.linalg.svd(tasks.tree(levels, w))[1]
-    np.testing.assert_allclose(values, np.repeat(strengths.s, strengths.multiplicity), atol=1e-10)
+    np.testing.assert_allclose(values, hierarchy_strengths(w), atol=1e-10)
 
 
 def test_a_tree_is_learned_by_a_chain():
@@ -88,7 +87,7 @@ def test_a_tree_is_learned_by_a_chain():
         correlations(tasks.hierarchy(3, (4, 3, 2, 1))),
         correlations(tasks.hierarchy(3, (4, 3, 2, 1), weight=1)),
     )
-    s = tasks.tree_strengths(3, (4, 3, 2, 1)).s
+    s = hierarchy_strengths((4, 3, 2, 1))
     assert np.linalg.svd(whole.Sigma_yx[0])[1][0] == pytest.approx(s[0])
     np.testing.assert_allclose(whole.Sigma_x[0, 0], np.eye(8))
     np.testing.assert_allclose(mean.Sigma_yx[0] * 8, whole.Sigma_yx[0])

@@ -16,12 +16,12 @@ from learnt.gated._frozen import Columns, Gates, finite, whole
 from learnt.gated.gate_patterns import ahead, band, diagonal, gate_matrix, permuted, random_regular
 from learnt.gated.gated_task import GatedTask
 from learnt.gated.graph import Graph
-from learnt.gated.hierarchies import tree, tree_strengths
+from learnt.gated.hierarchies import tree
 from learnt.run.seeds import numpy_generator
 
 __all__ = [
     "ahead", "band", "diagonal", "gate_matrix", "hierarchy", "permuted", "random_dag", "random_regular", "routing",
-    "separable", "tree", "tree_strengths", "xor",
+    "separable", "tree", "xor",
 ]  # fmt: skip
 
 Gating = Literal["single", "halves", "four"]
@@ -56,7 +56,7 @@ def hierarchy(
     hidden: Sequence[int] = (16,),
     weight: float | None = None,
 ) -> GatedTask:
-    """Items of a tree, one-hot, to their features, by a chain of layers without gates; see `learnt.gated.hierarchies`.
+    """Items of a tree, one-hot, to their features, by a chain of layers without gates; see `learnt.gated.hierarchy`.
 
     Args:
         levels, weights: depth of the tree, and the worth of a feature of each level.
