@@ -58,7 +58,7 @@ def common_bases(dims: Sequence[int], links: Sequence[Link], roots: Sequence[int
         frames = _part(dims, ports, inside, starts, tol)
         original = [link for link in links if link.a in ports and link.counts]
         parts.append(_sorted(frames, original))
-    width = max((frames[0].shape[1] for frames in parts if frames), default=0)
+    width = max((frame.shape[1] for frames in parts for frame in frames.values()), default=0)
     out = [np.zeros((dim, width)) for dim in dims]
     for frames in parts:
         for q, frame in frames.items():
@@ -173,7 +173,7 @@ def _part(
         w = joint_diagonaliser(np.array(family).reshape(-1, r, r), rng)
         w = w * np.where(np.take_along_axis(first := start @ w, np.abs(first).argmax(0)[None], 0)[0] < 0, -1.0, 1.0)
         for q in frames:
-            new = _orthonormal(carried[q] @ w) if q in carried else np.zeros((dims[q], r))
+            new = orthonormal(carried[q] @ w) if q in carried else np.zeros((dims[q], r))
             frames[q] = np.concatenate([frames[q], new], 1)
     return frames
 
@@ -225,7 +225,7 @@ def _outwards(near: dict, root: int) -> list[int]:
     return order[1:]
 
 
-def _orthonormal(columns: np.ndarray) -> np.ndarray:
+def orthonormal(columns: np.ndarray) -> np.ndarray:
     """The nearest orthonormal columns; 0 where a column is mostly missing."""
     out = np.zeros_like(columns)
     keep = np.linalg.norm(columns, axis=0) > 0.5
@@ -241,7 +241,7 @@ def _sorted(frames: dict[int, np.ndarray], links: Sequence[Link]) -> dict[int, n
         return frames
     strength = np.zeros(next(iter(frames.values())).shape[1])
     for link in links:
-        strength += np.einsum("an,ab,bn->n", frames[link.a], link.matrix, frames[link.b], optimize=True) ** 2
+        strength += ((link.matrix @ frames[link.b]) * frames[link.a]).sum(0) ** 2
     size = np.sqrt(strength)
     rounded = np.round(size / size.max(), 9) if size.max() > 0 else size
     order = np.argsort(-rounded, kind="stable")

@@ -98,7 +98,7 @@ def in_bases(stats: PathStats, bases: Bases, weights: Mapping[str, np.ndarray]) 
             left = bases.write[e] if e in bases.write else middle[target, c]
             right = bases.read[e] if e in bases.read else middle[source, c]
             size = float(np.linalg.norm(weights[e]))
-            on = np.einsum("an,ab,bn->n", left, weights[e], right, optimize=True)
+            on = ((weights[e] @ right) * left).sum(0)
             b[list(stats.graph.edges).index(e)] = on
             if size > 0:
                 defects[e] = _coupling(weights[e], left, right) / size
@@ -140,7 +140,7 @@ def _measure(
     first = {p: stats.paths[p].edges[0] for p in some}
     for p in some:
         left, right, m = write[stats.paths[p].edges[-1]], read[first[p]], stats.Sigma_yx[p]
-        diagonal = np.einsum("an,ab,bn->n", left, m, right, optimize=True)
+        diagonal = ((m @ right) * left).sum(0)
         size = float(np.linalg.norm(m))
         defects[p] = float(np.linalg.norm(m - (left * diagonal) @ right.T)) / size if size > 0 else 0.0
     known: dict[tuple[str, str, int], float] = {}
@@ -196,7 +196,11 @@ def _wide(frame: np.ndarray, width: int) -> np.ndarray:
 
 
 def _diagonals(
-    stats: PathStats, pairs: list[tuple[int, int]], read: dict[str, np.ndarray], write: dict[str, np.ndarray], width: int
+    stats: PathStats,
+    pairs: list[tuple[int, int]],
+    read: dict[str, np.ndarray],
+    write: dict[str, np.ndarray],
+    width: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(P, N) S, (pairs, N) D, (E, N) present."""
     paths = stats.paths

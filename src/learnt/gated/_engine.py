@@ -226,7 +226,9 @@ def _refined(
         split = np.searchsorted(where[order], np.arange(len(edges) + 1))
         met = met[order]
         code = {}
-        seen = np.array([code.setdefault(met[a:b].tobytes(), len(code)) for a, b in zip(split, split[1:], strict=False)])
+        seen = np.array(
+            [code.setdefault(met[a:b].tobytes(), len(code)) for a, b in zip(split, split[1:], strict=False)]
+        )
         edges = _colours(np.column_stack([edges, seen]))
         total = int(edges.max()) + int(path.max())
         if total == number:

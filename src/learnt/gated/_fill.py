@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from learnt.gated._bases import complement, joint_diagonaliser, polar
+from learnt.gated._bases import complement, joint_diagonaliser, orthonormal, polar
 from learnt.gated._ports import Ports
 
 _COUPLED = 1e-9
@@ -59,8 +59,7 @@ def _inputs(
         size = np.linalg.norm(matrix)
         columns = missing & frames[other].any(0)
         if rest.shape[1] and columns.any() and size > 0:
-            frame[:, columns] = rest @ polar(rest.T @ matrix @ frames[other][:, columns] / size, tol)
-            frame[:, np.linalg.norm(frame, axis=0) < 0.5] = 0.0
+            frame[:, columns] = rest @ orthonormal(polar(rest.T @ matrix @ frames[other][:, columns] / size, tol))
             missing, rest = ~frame.any(0), complement(frame)
     spare = _alone(frame, within, tol)
     for column, k in zip(np.flatnonzero(missing), range(spare.shape[1]), strict=False):

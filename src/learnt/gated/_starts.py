@@ -87,7 +87,9 @@ def decoupled(reduction: Reduction, b: np.ndarray, seed: int) -> dict[str, np.nd
                     continue
                 passing = np.any([reduction.present[number[f]] for f in inside if v in graph.edges[f]], axis=0)
                 frame = np.zeros((graph.nodes[v], reduction.N))
-                frame[:, passing] = np.linalg.qr(rng.normal(size=(graph.nodes[v], graph.nodes[v])))[0][:, : passing.sum()]
+                frame[:, passing] = np.linalg.qr(rng.normal(size=(graph.nodes[v], graph.nodes[v])))[0][
+                    :, : passing.sum()
+                ]
                 middle[v, c] = frame
         for e in inside:
             source, target = graph.edges[e]

@@ -69,7 +69,9 @@ def calibrate(
         raise InputError("reduction", found=type(reduction).__name__, expected="a Reduction, made by reduce")
     curve = finite(observed_loss, "observed_loss")
     if curve.ndim != 1 or len(curve) < 2:
-        raise ShapeError("observed_loss", found=f"shape {curve.shape}", expected="(T,), the loss before each step, T >= 2")
+        raise ShapeError(
+            "observed_loss", found=f"shape {curve.shape}", expected="(T,), the loss before each step, T >= 2"
+        )
     top = _largest(reduction) if high is None else float(finite(high, "high"))
     if not 0 < low < top:
         raise InputError("low, high", found=f"{low:g}, {top:g}", expected="0 < low < high")

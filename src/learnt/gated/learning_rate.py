@@ -26,7 +26,8 @@ from learnt.gated._starts import started
 from learnt.gated.reduction import Reduction
 from learnt.gated.solve import _flow, _number, _numbered
 
-_SMALL = 1e-4  # of the final strengths: a small start
+_SMALL = 4.0  # a small start is 10^-4 of the final strengths
+_PLATEAU = 10.0  # but no smaller than makes a plateau of 10^10 in units of the time to learn
 _RICH, _LAZY = 0.1, 10.0
 _DOUBLINGS = 80
 
@@ -115,7 +116,8 @@ def _small(reduction: Reduction) -> float:
     """A strength far below those at which training ends."""
     lengths = np.array([len(path.edges) for path in reduction.stats.paths], dtype=np.float64)
     final = (np.abs(reduction.target) ** (1 / lengths[:, None])).max(initial=0.0)
-    return _SMALL * float(final) if final > 0 else _SMALL
+    power = min(_SMALL, _PLATEAU / max(float(lengths.max()) - 2, 1.0))
+    return 10.0**-power * (float(final) if final > 0 else 1.0)
 
 
 def _built(reduction: Reduction, b0: np.ndarray, *, symmetric: bool) -> Any:
@@ -133,35 +135,40 @@ def _end(reduction: Reduction, b0: np.ndarray, decay: float) -> tuple[Any, np.nd
     b0 = np.where(_taught(reduction), b0, 0.0)
     e = _built(reduction, b0, symmetric=True)
     b, span = b0[e.first], _span(reduction)
-    for _ in range(_DOUBLINGS):
-        values, _, lost = _flow(e, b, np.array([0.0, span]), decay)
-        b = values[-1]
+    going = b.any(0)  # modes that still move; one that has ended no longer holds the others to its small steps
+    for _ in range(_DOUBLINGS + reduction.N):
+        if not going.any():
+            return e, np.where(e.edge[:, None] >= 0, b[e.edge], b0)
+        part = e._replace(S=e.S[:, going], D=e.D[:, going])
+        values, _, lost = _flow(part, b[:, going], np.array([0.0, span]), decay, rtol=1e-9, first=True)
         if lost is not None:
             raise NotApplicable(
                 "task", found="strengths that grow without end", expected="modes whose inputs have variance",
                 remedy="Take a target from directions in which the input varies.",
             )  # fmt: skip
-        if _ended(reduction, e, b, decay):
-            return e, np.where(e.edge[:, None] >= 0, b[e.edge], b0)
-        span *= 2
+        b[:, going] = values[-1]
+        ended = _ended(reduction, part, b[:, going], decay)
+        span = span if ended.any() else 2 * span
+        going[going] = ~ended
     raise NotApplicable(
         "init", found="a start from which flow has not ended in any time tried", expected="one that is no saddle",
         remedy="Start all strengths above 0.",
     )  # fmt: skip
 
 
-def _ended(reduction: Reduction, e: Any, b: np.ndarray, decay: float) -> bool:
-    """Whether the terms of every slope cancel. On a plateau slopes are small, but nothing cancels."""
+def _ended(reduction: Reduction, e: Any, b: np.ndarray, decay: float) -> np.ndarray:
+    """(N,) whether the terms of every slope cancel. On a plateau slopes are small, but nothing cancels."""
     slope = _engine.descent_direction(e)(b) - decay * b
     apart = _engine.descent_direction(e._replace(S=-np.abs(e.S), D=np.abs(e.D)))(np.abs(b))
     size = np.abs(apart) + decay * np.abs(b)
-    growing = (slope * b > 0) & (np.abs(slope) > 1e-3 * size)
+    out = ~((slope * b > 0) & (np.abs(slope) > 1e-3 * size)).any(0)
     paths, number = reduction.stats.paths, {f: k for k, f in enumerate(reduction.edges)}
-    small = True
-    for some in reduction.classes:
-        kinds = np.unique([e.edge[number[f]] for p in some for f in paths[p].edges])
-        small &= bool((np.abs(slope[kinds]) <= 1e-7 * size[kinds].max(0, initial=0.0)).all())
-    return small and not growing.any()
+    for kinds in {
+        tuple(sorted({int(e.edge[number[f]]) for p in some for f in paths[p].edges})) for some in reduction.classes
+    }:
+        at = list(kinds)
+        out &= (np.abs(slope[at]) <= 1e-7 * size[at].max(0, initial=0.0)).all(0)
+    return out
 
 
 def _taught(reduction: Reduction) -> np.ndarray:

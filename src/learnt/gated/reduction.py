@@ -321,7 +321,11 @@ class Reduction:
         )  # fmt: skip
 
     def __str__(self) -> str:
-        kind = "exact" if self.exact else f"approximate, largest off-diagonal share {max(self.defect, self.weight_defect):.3g}"
+        kind = (
+            "exact"
+            if self.exact
+            else f"approximate, largest off-diagonal share {max(self.defect, self.weight_defect):.3g}"
+        )
         classes = f"{len(self.classes)} class{'es' * (len(self.classes) != 1)}"
         return f"{self.N} mode{'s' * (self.N != 1)} in {classes} of {len(self.stats.open)} open paths; {kind}"
 

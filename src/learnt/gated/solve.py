@@ -28,6 +28,7 @@ from learnt.gated.trajectory import Trajectory
 
 _LOST = 1e100  # strengths beyond are counted as diverged
 _LOOK = 64  # steps between looks at them
+_PIECES = 50  # times that flow may begin anew
 _SETTLED = 1e-9  # share of every S that may still be missing when flow is called finished
 
 
@@ -98,7 +99,9 @@ def solve(
     between: Callable[[float], np.ndarray] | None = None
     if method == "gd":
         if t is not None:
-            raise InputError("t", found="a time, with descent", expected="steps and lr", remedy="Time is lr times steps.")
+            raise InputError(
+                "t", found="a time, with descent", expected="steps and lr", remedy="Time is lr times steps."
+            )
         rate = _number(lr, "lr", positive=True)
         beta = _number(momentum, "momentum")
         if beta >= 1 or (nesterov and beta == 0):
@@ -112,7 +115,12 @@ def solve(
         settings = {"lr": rate, "momentum": beta, "weight_decay": decay, "nesterov": bool(nesterov)}
         drift = 0.0
     else:
-        for name, given in (("lr", lr), ("steps", steps), ("momentum", momentum or None), ("nesterov", nesterov or None)):
+        for name, given in (
+            ("lr", lr),
+            ("steps", steps),
+            ("momentum", momentum or None),
+            ("nesterov", nesterov or None),
+        ):
             if given is not None:
                 raise InputError(name, found=repr(given), expected="nothing with flow", remedy="Use method='gd'.")
         time = _times(t)
@@ -181,9 +189,12 @@ def _faded(lr: float, momentum: float, decay: float, nesterov: bool, count: int)
 
 
 def _flow(
-    e: Any, b0: np.ndarray, times: np.ndarray, decay: float
+    e: Any, b0: np.ndarray, times: np.ndarray, decay: float, *, rtol: float = 1e-11, first: bool = False
 ) -> tuple[np.ndarray, Callable[[float], np.ndarray], float | None]:
-    """(T, E', N) at these times, a function for the times between, and when the strengths leave the range if they do."""
+    """(T, E', N) at these times, a function for the times between, and when the strengths leave the range if they do.
+
+    With `first` it stops as soon as one mode has been learned; the state then is held for all later times.
+    """
     from scipy.integrate import solve_ivp
 
     down = _engine.descent_direction(e)
@@ -194,7 +205,7 @@ def _flow(
         g = down(b)
         return (g - decay * b if decay else g.copy()).ravel()
 
-    settled = _settled(e, shape, decay)
+    settled = _settled(e, shape, decay, first)
     limit = _LOST ** (1 / (2 * e.index.shape[0]))
 
     def lost(_: float, flat: np.ndarray) -> float:
@@ -204,27 +215,46 @@ def _flow(
     end = float(times[-1])
     if end == 0 or not b0.size:
         return np.repeat(b0[None], len(times), 0), lambda _: b0, None
+    pieces: list[Any] = []
+    starts = [0.0]
+    b, ended, gone = b0.ravel(), False, False
     with np.errstate(over="ignore", invalid="ignore"):
-        found = solve_ivp(
-            slope, (0.0, end), b0.ravel(), method="DOP853", rtol=1e-11, atol=1e-14 * max(float(np.abs(b0).max()), 1e-3),
-            events=(settled, lost), dense_output=True,
-        )  # fmt: skip
-    last = float(found.t[-1])
-    dense: Any = found.sol
+        while not ended and starts[-1] < end and len(pieces) < _PIECES:
+            found = solve_ivp(
+                slope, (0.0, end - starts[-1]), b, method="DOP853", rtol=rtol,
+                atol=1e-14 * max(float(np.abs(b0).max()), 1e-3), events=(settled, lost), dense_output=True,
+            )  # fmt: skip
+            if len(found.t) < 2:
+                gone = True
+                break
+            # steps below the resolution of a long time are no failure: time begins anew
+            b, ended = found.y[:, -1], bool(found.success)
+            gone = bool(len(found.t_events[1]))
+            pieces.append(found.sol)
+            starts.append(starts[-1] + float(found.t[-1]))
+    gone = gone or not ended
+    last = starts[-1]
 
     def between(t: float) -> np.ndarray:
-        return (dense(min(t, last)) if last > 0 else b0.ravel()).reshape(shape)
+        k = min(max(int(np.searchsorted(starts, t, side="right")) - 1, 0), len(pieces) - 1)
+        if k < 0:
+            return b0
+        return pieces[k](min(t - starts[k], starts[k + 1] - starts[k])).reshape(shape)
 
-    gone = bool(len(found.t_events[1])) or not found.success
     kept = times[times < last] if gone else times
     kept = kept if len(kept) else times[:1]
-    values = dense(np.minimum(kept, last)).T.reshape(len(kept), *shape) if last > 0 else np.repeat(b0[None], len(kept), 0)
-    values[0] = b0 if kept[0] == 0 else values[0]
+    values = np.empty((len(kept), *shape))
+    which = np.clip(np.searchsorted(starts, kept, side="right") - 1, 0, max(len(pieces) - 1, 0))
+    for k, piece in enumerate(pieces):
+        mine = which == k
+        if mine.any():
+            values[mine] = piece(np.minimum(kept[mine] - starts[k], starts[k + 1] - starts[k])).T.reshape(-1, *shape)
+    values[kept == 0] = b0
     return values, between, last if gone else None
 
 
-def _settled(e: Any, shape: tuple[int, ...], decay: float) -> Any:
-    """An event: all that can be learned has been, but for a share that no longer matters."""
+def _settled(e: Any, shape: tuple[int, ...], decay: float, first: bool) -> Any:
+    """An event: all that can be learned (of one mode, if `first`) has been, but for a share that no longer matters."""
     driven = _engine.driver(e)
     scale = np.abs(e.S).max(initial=0.0)
 
@@ -232,7 +262,8 @@ def _settled(e: Any, shape: tuple[int, ...], decay: float) -> Any:
         if decay:
             return 1.0
         missing = np.abs(e.S - driven(_engine.strengths(e, flat.reshape(shape))))
-        return float((missing - _SETTLED * np.maximum(np.abs(e.S), 1e-6 * scale)).max(initial=-1.0))
+        over = (missing - _SETTLED * np.maximum(np.abs(e.S), 1e-6 * scale)).max(0, initial=-1.0)
+        return float(over.min(initial=1.0) if first else over.max(initial=-1.0))
 
     return event
 
@@ -265,7 +296,9 @@ def _stuck(reduction: Reduction, b0: np.ndarray) -> str:
     alive = np.zeros((len(reduction.classes), reduction.N), dtype=bool)
     for c, some in enumerate(reduction.classes):
         for p in some:
-            alive[c] |= (reduction.S[p] != 0) & (sum(zero[number[e]].astype(int) for e in reduction.stats.paths[p].edges) < 2)
+            alive[c] |= (reduction.S[p] != 0) & (
+                sum(zero[number[e]].astype(int) for e in reduction.stats.paths[p].edges) < 2
+            )
     taught = reduction.gain > reduction.tol**2 * max(float(reduction.gain.max(initial=0.0)), 1e-300)
     stuck = int((taught & ~alive).sum())
     if not stuck:
@@ -281,14 +314,28 @@ def _numbered(reduction: Reduction) -> list[tuple[int, ...]]:
 def _known_optimiser(method: str, optimizer: str) -> None:
     if method not in ("flow", "gd") or str(optimizer).lower() not in ("sgd", "gd"):
         other = optimizer if method in ("flow", "gd") else method
-        if str(other).lower() in ("adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "radam", "sign", "signsgd", "lion"):
+        if str(other).lower() in (
+            "adam",
+            "adamw",
+            "rmsprop",
+            "adagrad",
+            "adadelta",
+            "adamax",
+            "nadam",
+            "radam",
+            "sign",
+            "signsgd",
+            "lion",
+        ):
             raise UnsupportedOptimizer(
                 "optimizer", found=f"{other!r}, which is not rotation-equivariant",
                 expected="flow, or full-batch gradient descent with momentum and weight decay",
                 remedy="Steps scaled for each coordinate change when weights are rotated, so that modes do not stay apart.",
             )  # fmt: skip
         if method in ("flow", "gd"):
-            raise UnsupportedOptimizer("optimizer", found=repr(other), expected="'sgd': the theory needs rotation equivariance")
+            raise UnsupportedOptimizer(
+                "optimizer", found=repr(other), expected="'sgd': the theory needs rotation equivariance"
+            )
         raise InputError("method", found=repr(method), expected="'flow' or 'gd'")
 
 
