@@ -4,9 +4,9 @@
     output domain j  y_j = pi_j(y), a fixed random permutation of the classes
 
 A task is a pair (i, j); M^2 of them share the images. This is the routing benchmark of Saxe, Sodhani, Lewallen 2022
-(arXiv 2207.10430). Their code takes the first M permutations in lexicographic order, which leave labels 0 to 4 where they are for
-every M up to 120; these are drawn at random, all different. Images come from `learnt.data.load`: the bundled digits,
-MNIST files, or any other set of images.
+(arXiv 2207.10430). Their code takes the first M permutations in lexicographic order, which leave labels 0 to 4 where
+they are for every M up to 120; these are drawn at random, all different. Images come from `learnt.data.load`: the
+bundled digits, MNIST files, or any other set of images.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ class PairLoss:
 
 
 def fold(encoder: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
-    """Encoders (..., M, h, d) of permuted pixels as encoders of raw ones: W_i x[pixels_i] = fold(W)_i x.
+    """Renumber the inputs of encoders (..., M, h, d) so that they read raw pixels: W_i x[pixels_i] is kept.
 
     Training moves both alike, because steps of gradient descent do not care how inputs are numbered.
     """
