@@ -10,8 +10,8 @@ With unequal numbers of pairs a graph in several parts can have a ratio below 1.
 D_in^(-1/2) G D_out^(-1/2), is 1 if and only if two parts have trained pairs. For K pairs each way both are equal, and
 two references apply,
 
-    floor      sqrt((M_in M_out / pairs - 1) / (min(M_in, M_out) - 1))          none is lower: all sigma_k, k >= 2, equal
-    ramanujan  (sqrt(K_in - 1) + sqrt(K_out - 1)) / sqrt(K_in K_out)            large graphs cannot be much below it
+    floor      sqrt((M_in M_out / pairs - 1) / (min(M_in, M_out) - 1))        none is lower: sigma_k equal, k >= 2
+    ramanujan  (sqrt(K_in - 1) + sqrt(K_out - 1)) / sqrt(K_in K_out)        large graphs are hardly below it
 
 Source: the figure of error against K/M is that of Saxe, Sodhani, Lewallen 2022 (arXiv 2207.10430), slide 21. That the
 ratio predicts it was found here, in simulations with 10 domains and few seeds (`learnt.gated.untrained_pairs`): an
@@ -48,7 +48,7 @@ class ZeroShot:
         component_of: (M_in + M_out,) the part of each input domain, then of each output domain.
         spectral_ratio: sigma_2 / sigma_1.
         normalised_ratio: the same, after division by the square roots of the numbers of pairs.
-        steps: (M_in, M_out) trained pairs on the shortest chain that joins them: 1 if trained, 3, 5, ...; 0 if none does.
+        steps: (M_in, M_out) trained pairs on the shortest chain between them: 1 if trained, 3, 5, ...; 0 if none.
         K: (outputs for each input, inputs for each output) if equal throughout; None otherwise.
         floor, ramanujan: the references above; None where they do not apply.
         risk: that untrained pairs fail: "none" if all are trained, "certain" if no untrained pair is joined.
