@@ -5,12 +5,12 @@ import time
 import numpy as np
 import pytest
 import torch
+from tests.gated.rectified import XOR, net, xor_losses, xor_run
 from torch import nn
 
 from learnt.core.errors import InputError, NonFiniteError, NotApplicable, ShapeError
 from learnt.gated.relu_gates import relu_gates
 from learnt.train.nets import mlp
-from tests.gated.rectified import XOR, net, xor_losses, xor_run
 
 
 def test_gates_are_the_signs_of_the_pre_activations():

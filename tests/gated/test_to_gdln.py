@@ -5,13 +5,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.gated.rectified import XOR, XOR_Y, net, xor_run
 from torch import nn
 
 from learnt.core.errors import InputError, NotApplicable
 from learnt.gated._pathways import strongest
 from learnt.gated.path_stats import correlations, loss
 from learnt.gated.to_gdln import to_gdln
-from tests.gated.rectified import XOR, XOR_Y, net, xor_run
 
 
 def answers(model, x):

@@ -83,7 +83,9 @@ def flat_inputs(X: Any, name: str = "X") -> tuple[torch.Tensor, np.ndarray]:
     if tensor.ndim < 2 or len(tensor) == 0:
         raise ShapeError(name, found=f"shape {tuple(tensor.shape)}", expected="(samples, ...), at least one sample")
     flat = tensor.cpu().flatten(1).to(torch.float64).numpy()
-    if not np.isfinite(flat.sum()) and not np.isfinite(flat).all():
+    with np.errstate(invalid="ignore", over="ignore"):
+        suspect = not np.isfinite(flat.sum())  # one pass; overflow is looked at again
+    if suspect and not np.isfinite(flat).all():
         raise NonFiniteError(
             name, found=f"{int((~np.isfinite(flat)).sum())} NaN or infinite", expected="finite numbers"
         )

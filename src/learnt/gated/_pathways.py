@@ -83,5 +83,6 @@ def _factor(part: np.ndarray) -> np.ndarray:
     if part.shape[1] <= part.shape[0]:
         return part
     if len(part) == 1:
-        return np.linalg.norm(part, keepdims=True)
-    return np.linalg.qr(part.T, mode="r").T
+        return np.array([[np.linalg.norm(part)]])
+    _, factor = np.linalg.qr(part.T)
+    return factor.T

@@ -41,7 +41,7 @@ def _rectifies(func: Any, args: Any, kwargs: Any) -> bool:
 
 
 def open_units(run: Callable[[torch.Tensor], Any], batch: torch.Tensor, most: int = MOST_UNITS) -> list[torch.Tensor]:
-    """(b, units) bool for each rectifier in the order in which they run; at most `most` units of each, evenly chosen."""
+    """(b, units) bool for each rectifier, in the order in which they run; at most `most` units each, evenly chosen."""
     found: list[torch.Tensor] = []
 
     def see(values: torch.Tensor) -> None:

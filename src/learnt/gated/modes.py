@@ -14,7 +14,7 @@ over examples of products, for directions that all examples fix, so that the pai
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, final
 
 import numpy as np
@@ -125,15 +125,16 @@ class Modes(Measure[Subject, Examples]):
         z = components(data, self.components)
         nothing = np.zeros((len(y), 0))
         empty = Learned(
-            strength=np.zeros(0), task=nothing, own=nothing, answers=nothing[:0], outputs=nothing[:0], reason=""
-        )
+            strength=np.zeros(0), task=nothing, own=nothing, answers=nothing[:0], outputs=nothing[:0],
+            reason="the inputs do not vary, so that nothing can depend on them",
+        )  # fmt: skip
         if not z.shape[1]:
-            return _without(empty, "the inputs do not vary, so that nothing can depend on them")
+            return empty
         n = len(y)
         u, s, vt = np.linalg.svd(y.T @ z / n, full_matrices=False)
         keep = np.flatnonzero(s > max(_RANK * s[0], 1e-12))[: self.most_modes]
         if not len(keep):
-            return _without(empty, "no linear function of the inputs is correlated with the labels")
+            return replace(empty, reason="no linear function of the inputs is correlated with the labels")
         u, s, v = u[:, keep], s[keep], vt[keep].T
         along = z @ v
         return Learned(strength=s, task=(y @ u) * along, own=(f @ u) * along, answers=f.T @ along / n, outputs=u)
@@ -181,13 +182,9 @@ def _centred(values: np.ndarray) -> np.ndarray:
     return values - values.mean(0)
 
 
-def _without(empty: Learned, reason: str) -> Learned:
-    from dataclasses import replace
-
-    return replace(empty, reason=reason)
-
-
 def _cosine(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(K,) cosines between columns; 0 where one of them is 0."""
-    size = np.linalg.norm(x, axis=0) * np.linalg.norm(y, axis=0)
-    return np.where(size > 1e-300, (x * y).sum(0) / np.where(size > 1e-300, size, 1.0), 0.0)
+    """(K,) cosines between columns; 0 where a column is nothing but rounding beside the largest."""
+    lengths = [np.linalg.norm(m, axis=0) for m in (x, y)]
+    there = np.logical_and(*(length > 1e-6 * max(float(length.max()), 1e-300) for length in lengths))
+    size = np.where(there, lengths[0] * lengths[1], 1.0)
+    return np.where(there, np.clip((x * y).sum(0) / size, -1.0, 1.0), 0.0)

@@ -182,8 +182,9 @@ def _merged(
     size = np.diagonal(together)
     either = size[:, None] + size - together
     apart = np.where(either > 0, 1.0 - together / np.maximum(either, 1.0), 0.0)
+    number: Any = groups  # None: as many as the distance leaves
     cut = None if groups is not None else distance + 1e-12
-    found = AgglomerativeClustering(groups, metric="precomputed", linkage="average", distance_threshold=cut)
+    found = AgglomerativeClustering(number, metric="precomputed", linkage="average", distance_threshold=cut)
     node = np.unique(found.fit_predict(apart), return_inverse=True)[1][label]
     votes = np.zeros((len(on), int(node.max()) + 1))
     weight = np.zeros(votes.shape[1])
