@@ -120,6 +120,10 @@ def test_candidates_that_tie_stay_in_their_order_and_it_is_said():
     assert found.order == ("a", "b") and any("same time by: a, b" in note for note in found.notes)
 
 
+def test_a_list_of_candidates_gets_numbers_as_names():
+    assert race([xor("four"), xor("halves")], relu_feasible=False).order == ("2", "1")
+
+
 def test_the_report_the_chart_and_the_fields(races):
     found = races["xor"]
     text = str(found)
@@ -138,7 +142,8 @@ def test_the_report_the_chart_and_the_fields(races):
     ("candidates", "settings_"),
     [
         ({}, {}),
-        ([xor()], {}),
+        (xor(), {}),
+        ([xor(), 3], {}),
         ({"a": 3}, {}),
         ({"a": xor()}, {"t": -1.0}),
         ({"a": xor()}, {"init": float("nan")}),

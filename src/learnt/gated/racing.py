@@ -22,7 +22,7 @@ goal, the rate for any depth and the two winners are ours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -176,12 +176,17 @@ class Race:
 
 
 def race(
-    candidates: Mapping[str, Candidate], init: Any = 0.1, *, relu_feasible: bool = True, t: float | None = None
+    candidates: Mapping[str, Candidate] | Sequence[Candidate],
+    init: Any = 0.1,
+    *,
+    relu_feasible: bool = True,
+    t: float | None = None,
 ) -> Race:
     """Candidate gatings or architectures against each other.
 
     Args:
-        candidates: tasks by name, whose graphs and gates differ; or their statistics, or reductions.
+        candidates: tasks by name, whose graphs and gates differ; or their statistics, or reductions. A list gets
+            numbers as names, from "1".
         init: the start of each, as `Reduction.solve` takes it; one number for all edges and modes, or by candidate.
         relu_feasible: whether to ask which gatings ReLU units could have.
         t: the time to stop at; None for as long as it takes.
@@ -192,8 +197,10 @@ def race(
     Warns:
         RuntimeWarning: from its start a candidate can never learn some modes.
     """
+    if isinstance(candidates, list | tuple):
+        candidates = {str(k): candidate for k, candidate in enumerate(candidates, 1)}
     if not isinstance(candidates, Mapping):
-        raise InputError("candidates", found=type(candidates).__name__, expected="a mapping from names to tasks")
+        raise InputError("candidates", found=type(candidates).__name__, expected="tasks by name, or a list of them")
     if not candidates:
         raise InputError("candidates", found="none", expected="at least one")
     starts = init if isinstance(init, Mapping) and set(init) == set(candidates) else dict.fromkeys(candidates, init)
