@@ -1,6 +1,6 @@
 """Which bases make many matrices between a few spaces diagonal at once?
 
-    L_k = F_a(k) diag_k F_b(k)^T   for links k between ports a(k) and b(k);  one F with orthonormal columns for each port
+    L_k = F_a(k) diag_k F_b(k)^T   for links k between ports a(k) and b(k); one F with orthonormal columns for each port
 
 The ports are the ends of pathways, the links their correlations. One port is the root. The polar factor of a link (a
 partial isometry, which repeated singular values leave well defined) carries the root's coordinates to its neighbours;
@@ -226,9 +226,15 @@ def _outwards(near: dict, root: int) -> list[int]:
 
 
 def orthonormal(columns: np.ndarray) -> np.ndarray:
-    """The nearest orthonormal columns; 0 where a column is mostly missing."""
+    """The nearest orthonormal columns, no more than there is room for; 0 where a column is mostly missing.
+
+    Args:
+        columns: a partial isometry.
+    """
     out = np.zeros_like(columns)
-    keep = np.linalg.norm(columns, axis=0) > 0.5
+    size = np.linalg.norm(columns, axis=0)
+    rank = round(float(size @ size))
+    keep = (size > 0.5) & (np.argsort(np.argsort(-size, kind="stable")) < rank)
     if keep.any():
         u, _, v = np.linalg.svd(columns[:, keep], full_matrices=False)
         out[:, keep] = u @ v

@@ -76,7 +76,8 @@ def analyse(
         write |= {e: frames[q] for e, q in around.write.items()}
         middle |= {(v, c): frames[q] for v, q in around.middle.items()}
     width = max((frame.shape[1] for frame in (*read.values(), *write.values())), default=0)
-    read, write, middle = ({k: _wide(f, width) for k, f in some.items()} for some in (read, write, middle))
+    read, write = ({e: _wide(f, width) for e, f in ends.items()} for ends in (read, write))
+    middle = {key: _wide(f, width) for key, f in middle.items()}
     pairs.sort(key=lambda pair: (pair[1], pair[0]))
     s, d, present = _diagonals(stats, pairs, read, write, width)
     found = Bases(

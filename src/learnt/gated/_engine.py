@@ -85,7 +85,8 @@ def engine(
 
     at = np.nonzero(lead[table])
     row, col = edge_kind[table[at]], at[1] * len(one) + path_kind[at[0]]
-    into = coo_array((np.ones(len(row)), (row, col)), shape=(kinds, depth * len(one))).tocsr()
+    shape = kinds, depth * len(one)
+    into: Any = coo_array((np.ones(len(row)), (row, col)), shape=shape).tocsr()
     mine = np.isin(driven, one)
     keys = path_kind[driven[mine]] * len(one) + path_kind[drives[mine]]
     found, inverse = np.unique(keys, return_inverse=True)
@@ -94,10 +95,11 @@ def engine(
     path = np.full(len(path_edges), -1, dtype=np.int64)
     path[list(which)] = path_kind
     return Engine(
-        index=np.ascontiguousarray(edge_kind[table[one]].T), into=into.toarray() if into.shape[0] * into.shape[1] <= _DENSE else into,
+        index=np.ascontiguousarray(edge_kind[table[one]].T), 
+        into=into.toarray() if shape[0] * shape[1] <= _DENSE else into,
         S=S[np.array(which, dtype=np.int64)[one]] if len(which) else np.zeros((0, S.shape[1])),
-        rows=found // max(len(one), 1), cols=found % max(len(one), 1), D=d, count=many.astype(np.float64), edge=edge_kind[:count],
-        path=path, first=first,
+        rows=found // max(len(one), 1), cols=found % max(len(one), 1), D=d,
+        count=many.astype(np.float64), edge=edge_kind[:count], path=path, first=first,
     )  # fmt: skip
 
 
@@ -185,11 +187,12 @@ def hessians(e: Engine, b: np.ndarray) -> np.ndarray:
     here = np.arange(paths)
     for k in range(depth):
         rest = np.prod(np.delete(factors, k, 0), axis=0)
-        np.add.at(slope, (slice(None), here, e.index[k]), rest.T)
+        slope[:, here, e.index[k]] += rest.T * (e.index[k] < kinds)  # an edge is on a path once
         for m in range(k):
             twice = np.prod(np.delete(factors, (m, k), 0), axis=0) * error
             for first, second in ((k, m), (m, k)):
-                np.add.at(out, (slice(None), e.index[first], e.index[second]), -twice.T)
+                for n in range(modes):
+                    np.add.at(out[n], (e.index[first], e.index[second]), -twice[:, n])
     for n in range(modes):
         seen = slope[n]
         moved = np.zeros_like(seen)
@@ -216,7 +219,8 @@ def _refined(
             met = met[order]
             split = np.searchsorted(driven[order], np.arange(paths + 1))
             code: dict[bytes, int] = {}
-            signature.append(np.array([[code.setdefault(met[a:b].tobytes(), len(code))] for a, b in zip(split, split[1:], strict=False)]))  # fmt: skip
+            parts = [met[a:b].tobytes() for a, b in zip(split, split[1:], strict=False)]
+            signature.append(np.array([[code.setdefault(part, len(code))] for part in parts]))
         elif len(pair):
             signature.append(pair[np.argsort(driven)][:, None])
         path = _colours(np.column_stack(signature))

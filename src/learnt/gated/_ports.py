@@ -1,9 +1,9 @@
 """The ends of pathways between which correlations are diagonalised, and what they have in common.
 
 Two pathways interact if they share weights or if Sigma_x(j, p) is not 0; the connected parts are classes, each with its
-own bases. Inside a class a basis belongs to the first edge of pathways, not to their input node: pathways that leave one
-input through different weights may read it in different bases, as those of XOR do. Last edges whose pathways interact
-through Sigma_x must write in one basis; others need not.
+own bases. Inside a class a basis belongs to the first edge of pathways, not to their input node: pathways that leave
+one input through different weights may read it in different bases, as those of XOR do. Last edges whose pathways
+interact through Sigma_x must write in one basis; others need not.
 """
 
 from __future__ import annotations

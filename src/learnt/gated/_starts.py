@@ -34,7 +34,7 @@ def _weights_of(init: Any) -> Mapping[str, Any] | None:
         held = getattr(init, name, None)
         if held is not None and not isinstance(init, Mapping):
             held = held() if callable(held) else held
-            if isinstance(held, Mapping) or hasattr(held, "items"):
+            if isinstance(held, Mapping):
                 return {str(e): w for e, w in held.items()}
     if isinstance(init, Mapping) and init and all(np.ndim(_plain(w)) == 2 for w in init.values()):
         return init

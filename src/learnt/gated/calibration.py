@@ -1,7 +1,7 @@
 """Which decoupled start stands for a random one? The one that makes the first drop of the loss come when it came.
 
-A random start is not of decoupled form, but after a short alignment it learns nearly like one. Its one number b0 is fitted
-to the step at which the loss has made half of its first drop,
+A random start is not of decoupled form, but after a short alignment it learns nearly like one. Its one number b0 is
+fitted to the step at which the loss has made half of its first drop,
 
     level = L(0) - 1/2 (what the modes that are learned first take off the loss)
 
@@ -37,7 +37,8 @@ def first_drop(reduction: Reduction, init: float, lr: float, *, steps: int = 409
     soonest = float(times.min(initial=np.inf))
     if not np.isfinite(soonest):
         raise NotApplicable(
-            "lr", found=f"no mode learned in {steps} steps of {lr:g} from strengths of {init:g}", expected="at least one",
+            "lr", found=f"no mode learned in {steps} steps of {lr:g} from strengths of {init:g}",
+            expected="at least one",
             remedy="Use the step size of the observed run, and one at which it does not diverge.",
         )  # fmt: skip
     first = times <= soonest * (1 + _TOGETHER)
@@ -81,7 +82,8 @@ def calibrate(
     if wanted is None or wanted == 0:
         raise NotApplicable(
             "observed_loss", found=f"a loss from {curve[0]:g} to {curve[-1]:g} in {len(curve) - 1} steps",
-            expected=f"one that falls below {level:g}, the middle of its first drop", remedy="Observe the run for longer.",
+            expected=f"one that falls below {level:g}, the middle of its first drop",
+            remedy="Observe the run for longer.",
         )  # fmt: skip
     steps = int(np.ceil(wanted)) + 1
 
@@ -98,10 +100,11 @@ def calibrate(
     ends = np.log(low), np.log(top)
     if late(ends[0]) < 0 or late(ends[1]) > 0:
         raise NotApplicable(
-            "observed_loss", found=f"a first drop after {wanted:.4g} steps", expected=f"one that a start between {low:g} and {top:g} explains",
+            "observed_loss", found=f"a first drop after {wanted:.4g} steps",
+            expected=f"one that a start between {low:g} and {top:g} explains",
             remedy="Check lr and the weights of the loss, or widen the range.",
         )  # fmt: skip
-    return float(np.exp(brentq(late, *ends, xtol=1e-10)))  # pyright: ignore[reportArgumentType]
+    return float(np.exp(brentq(late, ends[0], ends[1], xtol=1e-10)))  # pyright: ignore[reportArgumentType]
 
 
 def crossing(loss: np.ndarray, level: float) -> float | None:

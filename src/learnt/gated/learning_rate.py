@@ -1,9 +1,9 @@
 """Which step size survives, and is learning rich or lazy? The curvature where training ends, and how far it moved.
 
-    lr_max = 2 (1 + momentum) / (lambda + weight_decay)        lambda = the largest second derivative of the reduced loss
-    chain of L layers: lambda = L w d (s/d)^(2 - 2/L);   routing in three layers: 3 w K d M^(1/3) (s/d)^(4/3)     (spec 1.10)
+    lr_max = 2 (1 + momentum) / (lambda + weight_decay);   lambda = the largest second derivative of the reduced loss
+    chain of L layers: lambda = L w d (s/d)^(2 - 2/L);  routing in three layers: 3 w K d M^(1/3) (s/d)^(4/3) (spec 1.10)
 
-Modes do not touch each other, so that the Hessian is one small matrix a mode. It is an upper bound for the stable step of
+Modes do not touch each other, so that the Hessian is one small matrix a mode. This is an upper bound for the step of
 the whole network: directions that are no modes may curve more.
 
 How lazily a mode is learned is how little its tangent kernel K(t) = sum_e (d gain / d B_e)^2, here of what its paths
@@ -135,19 +135,22 @@ def _end(reduction: Reduction, b0: np.ndarray, decay: float) -> tuple[Any, np.nd
     b0 = np.where(_taught(reduction), b0, 0.0)
     e = _built(reduction, b0, symmetric=True)
     b, span = b0[e.first], _span(reduction)
-    going = b.any(0)  # modes that still move; one that has ended no longer holds the others to its small steps
-    for _ in range(_DOUBLINGS + reduction.N):
+    going: np.ndarray = b.any(
+        0
+    )  # modes that still move; one that has ended no longer holds the others to its small steps
+    for tries in range(_DOUBLINGS + reduction.N):
         if not going.any():
             return e, np.where(e.edge[:, None] >= 0, b[e.edge], b0)
         part = e._replace(S=e.S[:, going], D=e.D[:, going])
-        values, _, lost = _flow(part, b[:, going], np.array([0.0, span]), decay, rtol=1e-9, first=True)
+        values, _, lost = _flow(part, b[:, going], np.array([0.0, span]), decay, rtol=1e-9, first=True, stiff=tries > 0)
         if lost is not None:
             raise NotApplicable(
                 "task", found="strengths that grow without end", expected="modes whose inputs have variance",
                 remedy="Take a target from directions in which the input varies.",
             )  # fmt: skip
+        moved = np.abs(values[-1] - b[:, going]).max(0) > 1e-5 * np.abs(values[-1]).max(0)
         b[:, going] = values[-1]
-        ended = _ended(reduction, part, b[:, going], decay)
+        ended = _ended(reduction, part, b[:, going], decay, moved)
         span = span if ended.any() else 2 * span
         going[going] = ~ended
     raise NotApplicable(
@@ -156,19 +159,20 @@ def _end(reduction: Reduction, b0: np.ndarray, decay: float) -> tuple[Any, np.nd
     )  # fmt: skip
 
 
-def _ended(reduction: Reduction, e: Any, b: np.ndarray, decay: float) -> np.ndarray:
-    """(N,) whether the terms of every slope cancel. On a plateau slopes are small, but nothing cancels."""
+def _ended(reduction: Reduction, e: Any, b: np.ndarray, decay: float, moved: np.ndarray) -> np.ndarray:
+    """(N,) whether the terms of every slope cancel, or nothing moved; on a plateau nothing cancels."""
     slope = _engine.descent_direction(e)(b) - decay * b
     apart = _engine.descent_direction(e._replace(S=-np.abs(e.S), D=np.abs(e.D)))(np.abs(b))
     size = np.abs(apart) + decay * np.abs(b)
-    out = ~((slope * b > 0) & (np.abs(slope) > 1e-3 * size)).any(0)
+    growing = ((slope * b > 0) & (np.abs(slope) > 1e-3 * size)).any(0)
+    out: np.ndarray = ~growing
     paths, number = reduction.stats.paths, {f: k for k, f in enumerate(reduction.edges)}
     for kinds in {
         tuple(sorted({int(e.edge[number[f]]) for p in some for f in paths[p].edges})) for some in reduction.classes
     }:
         at = list(kinds)
-        out &= (np.abs(slope[at]) <= 1e-7 * size[at].max(0, initial=0.0)).all(0)
-    return out
+        out = out & (np.abs(slope[at]) <= 1e-7 * size[at].max(0, initial=0.0)).all(0)
+    return out | (~moved & ~growing)
 
 
 def _taught(reduction: Reduction) -> np.ndarray:
@@ -184,6 +188,6 @@ def _taught(reduction: Reduction) -> np.ndarray:
 
 def _span(reduction: Reduction) -> float:
     """A first guess of how long learning takes: the inverse of the smallest strength to be learned."""
-    size = np.abs(reduction.S)
+    size = np.array([np.abs(reduction.S[list(some)]).max(0) for some in reduction.classes])
     kept = size[size > 1e-9 * size.max(initial=0.0)]
     return 10.0 / float(kept.min()) if kept.size else 1.0

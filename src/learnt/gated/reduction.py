@@ -1,7 +1,7 @@
 """Does a gated network fall apart into modes, each a scalar copy of its graph, and how nearly?
 
 A1, the data:     Sigma_yx(p) = U S(p) V^T,   Sigma_x(j, p) = V_j D(j, p) V_p^T,   S and D diagonal, for all open paths
-A2, the weights:  W_e(0) = R_{t(e)} B_e(0) R_{s(e)}^T,   B_e diagonal, R = V at inputs, U at outputs, orthonormal columns
+A2, the weights:  W_e(0) = R_{t(e)} B_e(0) R_{s(e)}^T,   B_e diagonal, R orthonormal, V at inputs, U at outputs
 then for all times, with N modes that do not touch each other (elementwise; spec 1.5):
 
     dB_e/dt = sum_{p through e} B_{p without e} [ S(p) - sum_{j: t(j) = t(p)} B_j D(j, p) ]
@@ -9,8 +9,8 @@ then for all times, with N modes that do not touch each other (elementwise; spec
 
 The bases are found from the data, for each class of interacting paths by itself (`learnt.gated._ports`), and the
 assumptions are measured, not believed. The defect of a path is the square root of the off-diagonal share of the squared
-Frobenius norm of its statistics, the largest of them. `exact` says that all are below `tol`. Modes with input variance but
-no target are kept: weights on them decay. What lies outside of all modes is a constant part of the loss.
+Frobenius norm of its statistics, the largest of them. `exact` says that all are below `tol`. Modes with input variance
+but no target are kept: weights on them decay. What lies outside of all modes is a constant part of the loss.
 
 Source: Saxe, Sodhani, Lewallen 2022 (arXiv 2207.10430), slides 7 to 9; bases by class and by edge, which already XOR
 needs, and exactness for discrete descent with momentum and weight decay are derived here and tested.
@@ -316,8 +316,8 @@ class Reduction:
 
         pairs = tuple(zip(self.D.j.tolist(), self.D.p.tolist(), strict=True))
         return Bases(
-            self.classes, pairs, dict(self.read), dict(self.write), {}, self.S, self.D.values, self.present, dict(self.defects),
-            {}, np.zeros_like(self.B),
+            self.classes, pairs, dict(self.read), dict(self.write), {}, self.S, self.D.values, self.present,
+            dict(self.defects), {}, np.zeros_like(self.B),
         )  # fmt: skip
 
     def __str__(self) -> str:
@@ -338,8 +338,8 @@ def reduce(stats: Any, tol: float = 1e-8, *, per: str = "class", modes: int | No
         tol: defects below this count as none.
         per: "class" for bases of their own for each class of interacting paths and each first edge; "node" for the
             literal assumption, one basis for each input and each output node.
-        modes: keep this many of the strongest modes in each class, and leave the others as a constant part of the loss; all
-            if None.
+        modes: keep this many of the strongest modes in each class, and leave the others as a constant part of the loss;
+            all if None.
 
     Raises:
         NotApplicable: a hidden node has fewer units than modes pass it, or no path is ever open.
@@ -355,7 +355,10 @@ def reduce(stats: Any, tol: float = 1e-8, *, per: str = "class", modes: int | No
         raise InputError("tol", found=repr(tol), expected="a number between 0 and 1")
     kept = None if modes is None else whole(modes, "modes", 1)
     if not stats.open:
-        raise NotApplicable("task", found="no path that any sample opens", expected="at least one", remedy="Check gates and weights of samples.")  # fmt: skip
+        raise NotApplicable(
+            "task", found="no path that any sample opens", expected="at least one",
+            remedy="Check gates and weights of samples.",
+        )  # fmt: skip
     return _made(stats, float(tol), analyse(stats, float(tol), strict=per == "node", modes=kept))
 
 

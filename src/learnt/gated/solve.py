@@ -4,10 +4,10 @@
     descent   g = dL/dB + weight_decay B;  v = momentum v + g;  B = B - lr v          (v = g at the first step)
               with Nesterov's momentum B = B - lr (g + momentum v): torch.optim.SGD, full batch
 
-Gradients, momentum and decay act alike on every entry of a weight matrix and are sums of products with matrices, so that
-they keep the form R_t B R_s^T: the recursion in B is the network's own, step by step (spec 1.5, derived there). Steps
-scaled for each coordinate (Adam, RMSprop, Adagrad, sign descent, clipping by value) depend on the coordinates: they turn
-with no rotation of the weights, and the modes mix at once. Flow conserves, at each hidden node and in each mode, the sum
+Gradients, momentum and decay act alike on every entry of a weight matrix and are sums of products of matrices: they
+keep the form R_t B R_s^T: the recursion in B is the network's own, step by step (spec 1.5, derived there). Steps
+scaled for each coordinate (Adam, RMSprop, Adagrad, sign descent, clipping by value) depend on the coordinates: they
+turn with no rotation of the weights, and the modes mix. Flow conserves, at each hidden node and in each mode, the sum
 of B^2 of incoming edges minus that of outgoing ones; the solution is checked against it.
 """
 
@@ -28,6 +28,7 @@ from learnt.gated.trajectory import Trajectory
 
 _LOST = 1e100  # strengths beyond are counted as diverged
 _LOOK = 64  # steps between looks at them
+_IMPLICIT = 500  # strengths at once for which an implicit step is cheap
 _PIECES = 50  # times that flow may begin anew
 _SETTLED = 1e-9  # share of every S that may still be missing when flow is called finished
 
@@ -56,8 +57,8 @@ def solve(
 
     Args:
         reduction: of the task.
-        init: the start: one strength for all edges and modes, strengths by edge ((N,) or a number), weights (|t|, |s|) by
-            edge, or a model that has them (`weights` by edge). Weights are decoupled if they can be.
+        init: the start: one strength for all edges and modes, strengths by edge ((N,) or a number), weights (|t|, |s|)
+            by edge, or a model that has them (`weights` by edge). Weights are decoupled if they can be.
         method: "flow" or "gd".
         t: flow: the time to end at, or increasing times from 0 on.
         lr: descent: the step size.
@@ -189,11 +190,19 @@ def _faded(lr: float, momentum: float, decay: float, nesterov: bool, count: int)
 
 
 def _flow(
-    e: Any, b0: np.ndarray, times: np.ndarray, decay: float, *, rtol: float = 1e-11, first: bool = False
+    e: Any,
+    b0: np.ndarray,
+    times: np.ndarray,
+    decay: float,
+    *,
+    rtol: float = 1e-11,
+    first: bool = False,
+    stiff: bool = False,
 ) -> tuple[np.ndarray, Callable[[float], np.ndarray], float | None]:
     """(T, E', N) at these times, a function for the times between, and when the strengths leave the range if they do.
 
     With `first` it stops as soon as one mode has been learned; the state then is held for all later times.
+    With `stiff` steps are implicit where that is sooner.
     """
     from scipy.integrate import solve_ivp
 
@@ -220,8 +229,9 @@ def _flow(
     b, ended, gone = b0.ravel(), False, False
     with np.errstate(over="ignore", invalid="ignore"):
         while not ended and starts[-1] < end and len(pieces) < _PIECES:
+            method = "LSODA" if stiff and b0.size <= _IMPLICIT else "DOP853"
             found = solve_ivp(
-                slope, (0.0, end - starts[-1]), b, method="DOP853", rtol=rtol,
+                slope, (0.0, end - starts[-1]), b, method=method, rtol=rtol,
                 atol=1e-14 * max(float(np.abs(b0).max()), 1e-3), events=(settled, lost), dense_output=True,
             )  # fmt: skip
             if len(found.t) < 2:
@@ -280,11 +290,14 @@ def _drift(reduction: Reduction, e: Any, kinds: np.ndarray, fade: np.ndarray) ->
     for some in reduction.classes:
         inside = {f for p in some for f in reduction.stats.paths[p].edges}
         for v in {end for f in inside for end in graph.edges[f]} - {*graph.inputs, *graph.outputs}:
-            sides = [tuple(sorted(int(e.edge[number[f]]) for f in some_ if f in inside)) for some_ in (graph.incoming[v], graph.outgoing[v])]  # fmt: skip
-            if (sides[0], sides[1]) in done:
+            into, out = (
+                tuple(sorted(int(e.edge[number[f]]) for f in side if f in inside))
+                for side in (graph.incoming[v], graph.outgoing[v])
+            )
+            if (into, out) in done:
                 continue
-            done.add((sides[0], sides[1]))
-            kept = (kinds[:, sides[0]] ** 2).sum(1) - (kinds[:, sides[1]] ** 2).sum(1)
+            done.add((into, out))
+            kept = (kinds[:, into] ** 2).sum(1) - (kinds[:, out] ** 2).sum(1)
             largest = max(largest, float(np.abs(kept - kept[0] * fade[:, None]).max(initial=0.0)) / scale)
     return largest
 
@@ -303,7 +316,8 @@ def _stuck(reduction: Reduction, b0: np.ndarray) -> str:
     stuck = int((taught & ~alive).sum())
     if not stuck:
         return ""
-    return f"saddle: {stuck} of {int(taught.sum())} modes start with two or more zero strengths on each of their paths and are never learned"
+    start = "start with two or more zero strengths on each of their paths and are never learned"
+    return f"saddle: {stuck} of {int(taught.sum())} modes {start}"
 
 
 def _numbered(reduction: Reduction) -> list[tuple[int, ...]]:
@@ -330,7 +344,7 @@ def _known_optimiser(method: str, optimizer: str) -> None:
             raise UnsupportedOptimizer(
                 "optimizer", found=f"{other!r}, which is not rotation-equivariant",
                 expected="flow, or full-batch gradient descent with momentum and weight decay",
-                remedy="Steps scaled for each coordinate change when weights are rotated, so that modes do not stay apart.",
+                remedy="Steps scaled for each coordinate change when weights are rotated: modes do not stay apart.",
             )  # fmt: skip
         if method in ("flow", "gd"):
             raise UnsupportedOptimizer(

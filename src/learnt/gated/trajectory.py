@@ -135,7 +135,11 @@ class Trajectory:
         for c, n in np.ndindex(*out.shape):
             curve = self.fraction[:, c, n]
             if not np.isnan(curve).any():
-                out[c, n] = self._first(curve >= float(f), lambda at, c=c, n=n: self._fractions(at)[c, n] - float(f), curve - float(f))  # fmt: skip
+
+                def over(at: np.ndarray, c: int = c, n: int = n) -> float:
+                    return float(self._fractions(at)[c, n]) - float(f)
+
+                out[c, n] = self._first(curve >= float(f), over, curve - float(f))
         return out
 
     def time_to_loss(self, level: float) -> float:
