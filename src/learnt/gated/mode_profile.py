@@ -174,11 +174,16 @@ def _run(model: Any, X: torch.Tensor, batch_size: int) -> np.ndarray:
                     batch = batch.to(like.device, like.dtype)
                 out = model(batch)
                 out = getattr(out, "logits", out)
-                parts.append(out.detach().cpu().double().numpy() if isinstance(out, torch.Tensor) else np.asarray(out))
+                if isinstance(out, torch.Tensor):
+                    out = out.detach().cpu().double().numpy()
+                parts.append(np.asarray(out, dtype=np.float64))
+                if parts[-1].ndim == 0 or len(parts[-1]) != len(batch):
+                    found = f"answers of shape {parts[-1].shape} for {len(batch)} samples"
+                    raise ShapeError("model", found=found, expected="(samples, outputs)")
     finally:
         for m, was in modules:
             m.training = was
-    return np.concatenate(parts).astype(np.float64)
+    return np.concatenate(parts)
 
 
 def targets(Y: Any, n: int, outputs: int) -> np.ndarray:
