@@ -19,6 +19,7 @@ from learnt.cli.ask import compare, measures
 from learnt.cli.convert import convert
 from learnt.cli.demo import demo
 from learnt.cli.programs_make import app as programs_app
+from learnt.cli.programs_train import train as _programs_train  # noqa: F401  (its decorator adds it to the room)
 from learnt.cli.rewards import app as rewards_app
 from learnt.cli.show import show
 from learnt.cli.study import app as study_app

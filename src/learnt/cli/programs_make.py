@@ -8,9 +8,6 @@ from typing import Literal
 from learnt.cli.outputs import check_limits, check_outputs, gate, told
 from learnt.cli.program_words import domain_of, fitting, inputs_of, program_of, task_of
 from learnt.cli.programs import Json, app
-from learnt.cli.programs_train import train
-
-app.command(train)
 
 
 @app.command

@@ -8,12 +8,14 @@ from typing import Any, Literal
 
 from learnt.cli.outputs import told
 from learnt.cli.program_words import task_of
+from learnt.cli.programs import app
 
 SETTINGS = "settings.json"
 WRITTEN = ("result.json", "result.txt", "program.json", "grown.json", SETTINGS)
 SIZES = ("layers", "cat_heads", "num_heads", "cat_mlps", "num_mlps")
 
 
+@app.command
 def train(
     task: str,
     /,

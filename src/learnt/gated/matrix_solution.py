@@ -115,7 +115,7 @@ def matrix_solution(t: Any, w1: Any, w2: Any, sigma_yx: Any, sigma_x: Any, *, to
     )
 
 
-def balance(w1: Any, w2: Any) -> tuple[float, float]:
+def balance(w1: Float[np.ndarray, "h i"], w2: Float[np.ndarray, "o h"]) -> tuple[float, float]:
     """How balanced two layers are: lam, and the largest entry of W2^T W2 - W1 W1^T - lam I, relative.
 
     Relative to the largest entry of the two products; 0 if both layers are 0.
