@@ -10,6 +10,7 @@ from learnt.gated._gdln_plan import Plan
 from learnt.gated.gdln import GDLN, decoupled, orthogonal
 from learnt.gated.gdln_training import train_gdln
 from learnt.gated.path_stats import loss, path_gradient
+from learnt.gated.reduction import reduce
 
 from .made import random_task, random_weights
 from .test_gdln import data_loss, routing_bases
@@ -60,6 +61,18 @@ def test_check_09_curves_are_those_of_torch_sgd(momentum, decay):
         assert expected[-1] < 0.9 * expected[0]
     plain = by_hand(task, starts[0], 40, lr=0.02)
     assert momentum == decay == 0 or np.abs(trained.losses[:, 0] - plain).max() > 1e-3
+
+
+@pytest.mark.parametrize(("momentum", "decay"), [(0.0, 0.0), (0.9, 0.01)])
+def test_check_09_the_reduction_predicts_every_step_of_the_full_network(momentum, decay):
+    task = tasks.routing(3, 2, hidden=6, weight="paper", rotations=1)
+    reduction = reduce(correlations(task))
+    assert reduction.exact
+    options = {"steps": 80, "lr": 0.01, "momentum": momentum, "weight_decay": decay}
+    trained = train_gdln(task, initial=decoupled(task.graph, reduction, 0.3), **options)
+    predicted = reduction.solve(0.3, method="gd", **options)
+    assert np.abs(trained.losses[:, 0] - predicted.loss).max() <= 1e-10
+    assert trained.losses[-1, 0] < 0.8 * trained.losses[0, 0]
 
 
 def test_many_seeds_at_once_are_the_seeds_one_by_one():

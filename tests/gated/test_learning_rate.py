@@ -69,7 +69,7 @@ def test_momentum_and_decay_change_the_step_as_for_a_parabola():
     assert r.lr_max(momentum=0.5, weight_decay=0.5) == pytest.approx(2 * 1.5 / 1.5)
     for share, settles in ((0.99, True), (1.01, False)):
         run = r.solve(0.1, "gd", lr=2.0 * share, momentum=0.5, weight_decay=0.5, steps=2000)
-        assert (run.loss[-1] < 10) is settles
+        assert bool(run.loss[-1] < 10) is settles
     with pytest.raises(InputError):
         r.lr_max(momentum=1.0)
 

@@ -21,11 +21,16 @@ from learnt.programs._search_growth import Growth
 from learnt.programs._search_proposals import Proposal
 from learnt.programs._search_relation import relation, unique
 from learnt.programs._search_stream import Stream
+from learnt.programs._search_walk import previous_head, returns, walk
+from learnt.programs._search_walk import skeleton as skeleton_of_walk
 from learnt.programs.program import Head, Module, NumMLP, TableMLP
 
 
-def fill_pool(growth: Growth, rng: np.random.Generator, most: int) -> None:
-    """Simple variables that the program does not have, at most so many of each kind, no two alike."""
+def fill_pool(growth: Growth, rng: np.random.Generator, most: int, *, walks: bool = False) -> None:
+    """Simple variables that the program does not have, at most so many of each kind, no two alike.
+
+    With `walks`, beside these, what each categorical variable was one position earlier.
+    """
     for name in growth.pool:
         for stream in (growth.wide, growth.narrow):
             stream.forget(name)
@@ -36,9 +41,11 @@ def fill_pool(growth: Growth, rng: np.random.Generator, most: int) -> None:
             _add_class(growth, name, [])
     for number in (False, True):
         specs = _simple_heads(growth, number)
+        early = [] if number or not walks else _previous_heads(growth)
+        specs = [*early, *specs]
         added = 0
-        for index in rng.permutation(len(specs)):
-            if added >= most:
+        for index in [*range(len(early)), *(len(early) + rng.permutation(len(specs) - len(early)))]:
+            if added >= most + len(early):
                 break
             head = replace(specs[index], name=f"p{growth.counter}_{int(number)}_{index}")
             modules: list[tuple[Module, int | None]] = [(head, None if number else growth.narrow.sizes[head.value])]
@@ -106,6 +113,11 @@ def _declare(growth: Growth, module: Module, size: int | None) -> None:
         stream.declare(module, size)
 
 
+def _previous_heads(growth: Growth) -> list[Head]:
+    positions = int(growth.narrow.sizes["positions"] or 1)
+    return [previous_head(name, positions) for name in growth.categorical() if name != "positions"]
+
+
 def _simple_heads(growth: Growth, number: bool) -> list[Head]:
     names, values = growth.categorical(), growth.numerical() if number else growth.categorical()
     heads = []
@@ -124,7 +136,9 @@ def _simple_heads(growth: Growth, number: bool) -> list[Head]:
     return heads
 
 
-def specs(growth: Growth, rng: np.random.Generator, width: int, at: Slope) -> list[tuple[str, tuple[str, ...]]]:
+def specs(
+    growth: Growth, rng: np.random.Generator, width: int, at: Slope, *, walks: bool = False
+) -> list[tuple[str, tuple[str, ...]]]:
     """(kind, reads) of what will be proposed: at most `width` of each kind, drawn where there are more."""
     cat, num = growth.categorical(), growth.numerical()
     pool_cat = [n for n in growth.pool if growth.narrow.sizes[n] is not None]
@@ -133,6 +147,9 @@ def specs(growth: Growth, rng: np.random.Generator, width: int, at: Slope) -> li
     triples = [(q, k, v) for q in cat for k in cat for v in cat]
     far = [(q, k, v) for p in pool_cat for a in cat for b in cat for q, k, v in ((a, p, b), (p, a, b), (a, b, p))]
     new["cat_head"] = sampled(triples, width, rng) + sampled(far, width, rng)
+    if walks:
+        new["walk"] = [(name,) for name in cat]
+        new["cat_head_mlp"] = sampled(returns(growth), 4 * width, rng)
     values = [*growth.inputs, *(n for n in cat if n not in growth.inputs)]
     new["mlp_head"] = sampled(
         [(a, b, k, v) for a in (*cat, *pool_cat) for b in cat if a != b for k in cat for v in values], width, rng
@@ -163,7 +180,8 @@ def specs(growth: Growth, rng: np.random.Generator, width: int, at: Slope) -> li
         width if growth.numbers else width // 4, rng,
     )  # fmt: skip
     possible = {
-        "cat_head": ("cat_heads",), "mlp_head": ("cat_heads", "cat_mlps"), "num_head": ("num_heads",),
+        "cat_head": ("cat_heads",), "mlp_head": ("cat_heads", "cat_mlps"), "cat_head_mlp": ("cat_heads", "cat_mlps"),
+        "walk": ("cat_mlps", "num_heads", "num_mlps"), "num_head": ("num_heads",),
         "num_head_mlp": ("num_heads", "num_mlps"), "cat_mlp": ("cat_mlps",), "num_mlp": ("num_mlps",),
         "relation": ("num_heads", "cat_mlps"),
     }  # fmt: skip
@@ -198,8 +216,12 @@ def make(
     k = growth.frame.k
     if kind == "cat_head":
         return proposals.cat_head(stream, at, reads, free, tried=3 if whole else 1)
+    if kind == "walk":
+        return walk(stream, at, reads[0], outputs=k, whole=whole)
     if kind == "relation":
         return relation(stream, at, reads, outputs=k)
+    if kind == "cat_head_mlp":
+        return proposals.cat_head_mlp(stream, at, reads, free, outputs=k, tried=3 if whole else 1)
     if kind == "mlp_head":
         return proposals.mlp_head(stream, at, reads, free)
     if kind == "num_head":
@@ -222,6 +244,7 @@ def step(
     until: float,
     short: int = 12,
     adds: int = 1,
+    walks: bool = False,
 ) -> list[Proposal]:
     """Add the best proposals and fit the classifier after each; nothing if nothing helps or nothing has room.
 
@@ -234,13 +257,14 @@ def step(
         short: how many proposals are measured on all examples.
         adds: additions after one screening at most; each after the first is measured again, and must gain at least
             half of what it would have gained at first.
+        walks: whether heights of walks, and what was there when one returns to them, are proposed.
     """
-    fill_pool(growth, rng, pool)
+    fill_pool(growth, rng, pool, walks=walks)
     at = growth.slope(growth.narrow)
     if growth.numbers:
         _add_tables(growth, rng, at, width)
     found: list[tuple[float, str, tuple[str, ...]]] = []
-    for kind, reads in specs(growth, rng, width, at):
+    for kind, reads in specs(growth, rng, width, at, walks=walks):
         proposal = make(growth, growth.narrow, at, kind, reads, free, whole=False)
         growth.tried += 1
         if proposal is not None and proposal.gain > 0:
@@ -250,7 +274,8 @@ def step(
     found.sort(key=lambda one: -one[0])
     at = growth.slope(growth.wide)
     waiting = []
-    for _, kind, reads in found[:short]:
+    rest = [[one for one in found[short:] if one[1] == kind][:3] for kind in ("walk", "cat_head_mlp")]
+    for _, kind, reads in [*found[:short], *(one for few in rest for one in few)]:
         gain, proposal = _weighed(growth, at, kind, reads, free, dear)
         if proposal is not None and gain >= 2.0:
             waiting.append((gain, proposal))
@@ -316,6 +341,12 @@ def skeleton(kind: str, reads: tuple[str, ...]) -> tuple[tuple[Module, int | Non
             TableMLP(inputs=unique(r), table=(), name=n) for r, n in ((reads[:2], "_asked"), (reads[2:], "_held"))
         ]
         return ((tables[0], 1), (tables[1], 1), (head("_asked", "_held", "ones", "_count"), None))
+    if kind == "walk":
+        return skeleton_of_walk(reads[0])
+    if kind == "cat_head_mlp":
+        query, key, value, other = reads
+        mlp = TableMLP(inputs=("_head", other), table=(), name="_mlp")
+        return ((head(query, key, value, "_head"), 1), (mlp, 1))
     if kind == "mlp_head":
         *inputs, key, value = reads
         mlp = TableMLP(inputs=tuple(inputs), table=(), name="_mlp")

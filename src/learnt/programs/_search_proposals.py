@@ -65,6 +65,27 @@ def cat_head(stream: Stream, at: Slope, reads: Sequence[str], free: bool = True,
     return Proposal(kind="cat_head", reads=tuple(reads), gain=gain, modules=((head, v),))
 
 
+def cat_head_mlp(
+    stream: Stream, at: Slope, reads: Sequence[str], free: bool = True, *, outputs: int = 8, tried: int = 3
+) -> Proposal | None:
+    """A head and a table that compares what it copies with what is here; reads query, key, value, then the other."""
+    query, key, value, other = reads
+    n_q, k, v, n_o = (_size(stream, name) for name in reads)
+    if k * n_q * v * n_o > 4 * CELLS:
+        return None
+    codes = stream.seen(key, value) * n_o + stream.rows(other)[:, None]
+    sums = table_of_sums(stream.rows(query), n_q, codes, v * n_o, at)
+    starts = structured(n_q, k)
+    if free:
+        starts = np.concatenate([starts, cell_by_cell(*sums)[None]])
+    _, predicate = best_predicate(*sums, starts, free=free, tried=tried)
+    row = np.arange(n_q)
+    gain, table = best_table(sums[0][predicate, row].sum(0), sums[1][predicate, row].sum(0), outputs)
+    head = Head(query=query, key=key, value=value, predicate=tuple(predicate.tolist()), name="_head")
+    mlp = TableMLP(inputs=("_head", other), table=tuple(table.tolist()), name="_mlp")
+    return Proposal(kind="cat_head_mlp", reads=tuple(reads), gain=gain, modules=((head, v), (mlp, outputs)))
+
+
 def mlp_head(stream: Stream, at: Slope, reads: Sequence[str], free: bool = True) -> Proposal | None:
     """An MLP that computes what a head looks for; reads the MLP's inputs, then key and value."""
     *inputs, key, value = reads

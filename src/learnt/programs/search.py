@@ -26,6 +26,7 @@ from learnt.programs._search_data import Data, encoded, joined
 from learnt.programs._search_grow import step as grown
 from learnt.programs._search_growth import KINDS, Frame, Growth, Shape
 from learnt.programs._search_proposals import Proposal
+from learnt.programs._search_staying import first_growth, staying_label, with_flags
 from learnt.programs._search_subgoal import find_lookup
 from learnt.programs.program import Program
 from learnt.programs.refitting import accuracy_of
@@ -95,6 +96,8 @@ def grow(
     lookups: int = 0,
     lookup_steps: int = 15,
     lookup_tries: int = 4,
+    walks: bool = False,
+    staying: bool = False,
     l2: float = 1e-5,
     final_l2: float = 1e-7,
     final_rounds: int = 400,
@@ -120,6 +123,11 @@ def grow(
         lookups: heads that look for marks, before anything else: each comes with a program of counting heads that
             computes, by one numerical MLP over all of them, who is to be found (`learnt.programs._search_subgoal`).
         lookup_steps, lookup_tries: screenings for each of these programs, and how many are begun.
+        walks: whether heights of walks are proposed (how many of one set of values less how many of another), and
+            heads that look for the last time a walk stood here (`learnt.programs._search_walk`).
+        staying: in a causal task whose training examples show a label that stays once it occurred, first grow a
+            program for the positions up to it, in all layers but two, then look back for it
+            (`learnt.programs._search_staying`). Without such a label it changes nothing.
         l2, final_l2: penalty of the classifier while growing, and of the last one, fitted on all training pairs.
         final_rounds: iterations of L-BFGS for the last classifier.
         inputs: more inputs to be right on (counterexamples); the task's oracle gives their targets.
@@ -153,22 +161,26 @@ def grow(
         free, dear = ((True, 0.5), (False, 0.5), (True, 1.0), (False, 1.0), (True, 0.0))[restart % 5]
         growth = Growth(frame, shape, train.part(examples, rng), train.part(screened, rng), l2=l2)
         history: list[Step] = []
-        while (steps is None or len(history) < steps) and monotonic() < until:
-            if len(history) < lookups:
-                options = {"width": width, "pool": pool, "adds": adds, "until": until}
-                added = _with_lookup(growth, rng, steps=lookup_steps, tries=lookup_tries, **options)
-            else:
-                added = grown(growth, rng, width=width, pool=pool, dear=dear, free=free, until=until, adds=adds)
-            if not added:
-                break
-            loss, accuracy = growth.score()
-            what = "; ".join(f"{one.kind}({', '.join(map(growth.shown, one.reads))})" for one in added)
-            history.append(Step(seconds=monotonic() - began, what=what, loss=loss, accuracy=accuracy))
-            if progress is not None:
-                progress(history[-1])
-            if accuracy == 1.0 and loss < 0.01:
-                break
-        tried += growth.tried
+        options: dict[str, Any] = {"width": width, "pool": pool, "adds": adds, "until": until}
+        more = {**options, "dear": dear, "free": free, "walks": walks}
+        label = staying_label(train) if staying and task.causal else None
+        first = None if label is None else first_growth(growth, label)
+        for one in (growth,) if first is None else (first, growth):
+            if label is not None and first is not None and one is growth:
+                flags = with_flags(growth, first, label)
+                what = f"{len(flags)} flags that say where {task.labels[label]} comes first"
+                _note(history, began, what, growth.score(), progress)
+            before = one.tried
+            while (steps is None or len(history) < steps) and monotonic() < until and not _right(history):
+                if one is growth and len(history) < lookups:
+                    added = _with_lookup(one, rng, steps=lookup_steps, tries=lookup_tries, **options)
+                else:
+                    added = grown(one, rng, **more)
+                if not added:
+                    break
+                what = "; ".join(f"{a.kind}({', '.join(map(one.shown, a.reads))})" for a in added)
+                _note(history, began, what, one.score(), progress)
+            tried += one.tried - before
         program = _finished(
             growth.program({"search": {"grow": seed, "restart": restart}}), train, validation, final_l2, final_rounds
         )
@@ -262,9 +274,7 @@ def local_search(
             growth.restore(before)
             continue
         loss, accuracy = now, right
-        history.append(Step(seconds=monotonic() - began, what=what, loss=loss, accuracy=accuracy))
-        if progress is not None:
-            progress(history[-1])
+        _note(history, began, what, (loss, accuracy), progress)
         if loss < best:
             best, best_state = loss, growth.snapshot()
     growth.restore(best_state)
@@ -277,6 +287,20 @@ def local_search(
         program=found, history=tuple(history), evaluations=tried + growth.tried, validation=right,
         seconds=monotonic() - began,
     )  # fmt: skip
+
+
+def _note(
+    history: list[Step], began: float, what: str, score: tuple[float, float],
+    progress: Callable[[Step], None] | None,
+) -> None:  # fmt: skip
+    history.append(Step(seconds=monotonic() - began, what=what, loss=score[0], accuracy=score[1]))
+    if progress is not None:
+        progress(history[-1])
+
+
+def _right(history: Sequence[Step]) -> bool:
+    """Whether the last step left nothing to explain."""
+    return bool(history) and history[-1].accuracy == 1.0 and history[-1].loss < 0.01
 
 
 def _moved(
