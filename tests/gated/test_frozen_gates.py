@@ -8,7 +8,7 @@ from torch import nn
 
 from learnt.core.errors import NotApplicable
 from learnt.gated.frozen_gates import freeze_gates
-from learnt.gated.relu_gates import relu_gates
+from learnt.gated.rectified_gates import relu_gates
 
 
 @pytest.mark.parametrize("act", [nn.ReLU(), nn.LeakyReLU(0.2)])

@@ -250,3 +250,12 @@ def test_check_24_a_task_of_a_hundred_domains_is_small_and_quickly_made():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(task) == 4000 and peak < 50e6
+
+
+def test_check_14_the_notebook_weight_gives_its_largest_learning_rates_at_other_sizes():
+    # spec 2.3: .0191 at K = 7 and .0148 at K = 9 of M = 10, by lr_max = 2 / (3 w K d M^(1/3) (s/d)^(4/3))
+    for k, expected in ((7, 0.0191), (9, 0.0148)):
+        task = tasks.routing(10, k, weight="notebook")
+        w = task.total / (10 * k * 4)
+        found = 2 / (3 * w * k * 10 ** (1 / 3) * 13.60147 ** (4 / 3))
+        assert found == pytest.approx(expected, abs=5e-5)

@@ -12,7 +12,7 @@ from learnt.core.measure import Groups, Undefined
 from learnt.gated._alignment import alignment, gram, group_count, unit_centred
 from learnt.gated._rectifiers import open_units
 from learnt.gated.gates import Gates
-from learnt.gated.path_kernel import path_kernel
+from learnt.gated.path_kernels import path_kernel
 from learnt.similarity.cka import linear_cka
 from learnt.testing.conformance import check_measure
 

@@ -10,7 +10,7 @@ from learnt.core.errors import InputError, NotApplicable
 from learnt.core.examples import Examples
 from learnt.core.measure import Sums, Undefined
 from learnt.gated._components import components
-from learnt.gated.mode_profile import mode_distance, mode_profile
+from learnt.gated.mode_profiles import mode_distance, mode_profile
 from learnt.gated.modes import Modes
 from learnt.testing.conformance import check_measure
 

@@ -96,8 +96,8 @@ def routing(
         y: (n, d_out) their targets; if None the tree of the authors' notebooks, 4 items with 7 features.
         hidden: width of all hidden nodes.
         shared_layers, in_layers, out_layers: weight layers of the shared chain, of each encoder, of each decoder.
-        weight: w; or ``"mean"`` over trained pairs, 1 / pairs; ``"paper"``: 1 / M^2; ``"notebook"``: 2 / pairs, the
-            loss of the authors' notebook. Weights of all samples sum to w n pairs.
+        weight: w; or ``"mean"`` over trained pairs, 1 / pairs; ``"paper"``: 1 / M^2; ``"notebook"``: 2 / (n d_out),
+            the loss of the authors' notebook, a mean over entries. Weights of all samples sum to w n pairs.
         rotations: seed of an orthogonal matrix for each domain, which turns its items or targets; None for none.
 
     Raises:
@@ -113,7 +113,7 @@ def routing(
     i, j = np.nonzero(open_pairs)
     pairs = len(i)
     if isinstance(weight, str):
-        known = {"mean": 1.0 / pairs, "paper": 1.0 / M**2, "notebook": 2.0 / pairs}
+        known = {"mean": 1.0 / pairs, "paper": 1.0 / M**2, "notebook": 2.0 / targets.size}
         if weight not in known:
             raise InputError("weight", found=repr(weight), expected="a number, 'mean', 'paper' or 'notebook'")
         w = known[weight]

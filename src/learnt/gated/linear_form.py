@@ -25,7 +25,7 @@ from learnt.gated._mlp import Layered, flat_inputs, read_layers
 from learnt.gated._pathways import Pathway, strongest
 from learnt.gated.gated_task import GatedTask
 from learnt.gated.graph import Graph
-from learnt.gated.relu_gates import THRESHOLD, GatePatterns, Kind, distinct_columns, gate_values, gates_of
+from learnt.gated.rectified_gates import THRESHOLD, GatePatterns, Kind, distinct_columns, gate_values, gates_of
 
 Merge = Literal["none", "exact", "cluster"]
 MAX_EDGES = 200_000

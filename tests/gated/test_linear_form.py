@@ -10,8 +10,8 @@ from torch import nn
 
 from learnt.core.errors import InputError, NotApplicable
 from learnt.gated._pathways import strongest
+from learnt.gated.linear_form import to_gdln
 from learnt.gated.path_stats import correlations, loss
-from learnt.gated.to_gdln import to_gdln
 
 
 def answers(model, x):

@@ -9,7 +9,7 @@ from tests.gated.rectified import XOR, net, xor_losses, xor_run
 from torch import nn
 
 from learnt.core.errors import InputError, NonFiniteError, NotApplicable, ShapeError
-from learnt.gated.relu_gates import relu_gates
+from learnt.gated.rectified_gates import relu_gates
 from learnt.train.nets import mlp
 
 

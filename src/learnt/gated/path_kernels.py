@@ -15,7 +15,7 @@ import numpy as np
 
 from learnt.core.errors import NotApplicable, ShapeError
 from learnt.gated._mlp import flat_inputs, read_layers
-from learnt.gated.relu_gates import THRESHOLD, GatePatterns, Kind, gate_values, gates_of
+from learnt.gated.rectified_gates import THRESHOLD, GatePatterns, Kind, gate_values, gates_of
 
 MAX_ENTRIES = 1 << 28  # of the kernel: 2 GB
 

@@ -8,8 +8,8 @@ from tests.gated.rectified import XOR, net, xor_run
 from torch import nn
 
 from learnt.core.errors import NotApplicable, ShapeError
-from learnt.gated.path_kernel import kernel_of, overlap, path_kernel
-from learnt.gated.relu_gates import relu_gates
+from learnt.gated.path_kernels import kernel_of, overlap, path_kernel
+from learnt.gated.rectified_gates import relu_gates
 
 
 def test_it_is_the_product_of_inputs_and_of_the_paths_counted_one_by_one():

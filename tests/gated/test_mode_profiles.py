@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from learnt.core.errors import InputError, NonFiniteError, NotApplicable, ShapeError
-from learnt.gated.mode_profile import mode_distance, mode_profile
+from learnt.gated.mode_profiles import mode_distance, mode_profile
 
 RNG = np.random.default_rng(0)
 
