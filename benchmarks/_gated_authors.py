@@ -20,8 +20,10 @@ import types
 
 def stand_in(names: dict[str, tuple[str, ...]]) -> None:
     """Empty modules for imports that a step never uses."""
+    tops = {name.split(".")[0] for name in names}
+    absent = {top for top in tops if importlib.util.find_spec(top) is None}
     for name, attributes in names.items():
-        if importlib.util.find_spec(name.split(".")[0]) is not None and name.split(".")[0] not in sys.modules:
+        if name.split(".")[0] not in absent:
             continue
         module = types.ModuleType(name)
         module.__path__ = []  # type: ignore[attr-defined]
