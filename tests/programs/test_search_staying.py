@@ -152,9 +152,15 @@ def test_check_24_brackets_that_stay_broken_are_grown_and_not_without_looking_ba
     assert any("flags that say where broken comes first" in step.what for step in found.history)
     assert found.validation > 0.995 and right(found.program) > 0.99  # all 4,096 strings, most of them broken
     alone = grow(MADE, **SIZE, **SEARCH, walks=True)
-    assert right(alone.program) < right(found.program) - 0.02
-    again = grow(MADE, **SIZE, **SEARCH, walks=True, staying=True)
-    assert again.program == found.program
+    assert alone.validation < found.validation - 0.015  # .975 and .998: one error in 40 tokens, one in 400
+    assert right(alone.program) < right(found.program)
+
+
+def test_the_same_seed_gives_the_same_program():
+    small = {**SIZE, **SEARCH, "examples": 120, "screened": 60, "steps": 2, "width": 6, "pool": 2, "final_rounds": 5}
+    first, again = (grow(MADE, **small, walks=True, staying=True) for _ in range(2))
+    assert first.program == again.program
+    assert first.history[-1].what.endswith("flags that say where broken comes first")
 
 
 @pytest.mark.parametrize("causal", [True, False])
