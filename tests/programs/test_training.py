@@ -129,7 +129,12 @@ def test_fixed_choices_that_do_not_exist_are_refused(fixed):
 
 def test_a_program_is_a_warm_start_for_the_next_training(found):
     again = fit(
-        previous(), MIXED, seeds=4, epochs=4, recipe=Recipe(batch_size=64, temperature=(0.3, 0.01), search=0), start=found.best
+        previous(),
+        MIXED,
+        seeds=4,
+        epochs=4,
+        recipe=Recipe(batch_size=64, temperature=(0.3, 0.01), search=0),
+        start=found.best,
     )
     cold = fit(previous(), MIXED, seeds=4, epochs=4, recipe=Recipe(batch_size=64, temperature=(0.3, 0.01), search=0))
     assert min(s.test.tokens for s in again.seeds) > 0.99

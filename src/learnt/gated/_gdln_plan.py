@@ -55,7 +55,7 @@ class Plan:
         first = {v: np.where(need[v], np.cumsum(length * need[v]) - length * need[v], -1) for v in graph.nodes}
 
         def rows(v: str, contexts: np.ndarray) -> np.ndarray:
-            parts = [np.arange(first[v][c], first[v][c] + length[c]) for c in contexts]
+            parts = [np.arange(int(first[v][c]), int(first[v][c] + length[c])) for c in contexts]
             return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
         open_in = {e: np.flatnonzero((on[e] != 0) & need[s] & need[t]) for e, (s, t) in graph.edges.items()}

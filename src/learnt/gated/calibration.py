@@ -104,7 +104,8 @@ def calibrate(
             expected=f"one that a start between {low:g} and {top:g} explains",
             remedy="Check lr and the weights of the loss, or widen the range.",
         )  # fmt: skip
-    return float(np.exp(brentq(late, ends[0], ends[1], xtol=1e-10)))  # pyright: ignore[reportArgumentType]
+    root: Any = brentq(late, ends[0], ends[1], xtol=1e-10)
+    return float(np.exp(root))
 
 
 def crossing(loss: np.ndarray, level: float) -> float | None:

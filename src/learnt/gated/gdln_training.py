@@ -286,7 +286,8 @@ def _start(graph: Graph, initial: Start, seed: int) -> Mapping[str, Any]:
 
 def _optimizer(optimizer: Any, lr: Any, momentum: Any, decay: Any) -> tuple[OptimizerFactory, float]:
     if callable(optimizer):
-        return optimizer, float("nan")
+        made: OptimizerFactory = optimizer  # pyright: ignore[reportAssignmentType]  (checked when it is called)
+        return made, float("nan")
     if optimizer != "sgd":
         raise InputError(
             "optimizer", found=repr(optimizer), expected='"sgd", or a function from parameters to a torch optimiser'

@@ -135,9 +135,7 @@ def _end(reduction: Reduction, b0: np.ndarray, decay: float) -> tuple[Any, np.nd
     b0 = np.where(_taught(reduction), b0, 0.0)
     e = _built(reduction, b0, symmetric=True)
     b, span = b0[e.first], _span(reduction)
-    going: np.ndarray = b.any(
-        0
-    )  # modes that still move; one that has ended no longer holds the others to its small steps
+    going = np.asarray(b.any(0))  # modes that still move; one that has ended no longer holds the others back
     for tries in range(_DOUBLINGS + reduction.N):
         if not going.any():
             return e, np.where(e.edge[:, None] >= 0, b[e.edge], b0)
@@ -165,7 +163,7 @@ def _ended(reduction: Reduction, e: Any, b: np.ndarray, decay: float, moved: np.
     apart = _engine.descent_direction(e._replace(S=-np.abs(e.S), D=np.abs(e.D)))(np.abs(b))
     size = np.abs(apart) + decay * np.abs(b)
     growing = ((slope * b > 0) & (np.abs(slope) > 1e-3 * size)).any(0)
-    out: np.ndarray = ~growing
+    out = np.asarray(~growing)
     paths, number = reduction.stats.paths, {f: k for k, f in enumerate(reduction.edges)}
     for kinds in {
         tuple(sorted({int(e.edge[number[f]]) for p in some for f in paths[p].edges})) for some in reduction.classes

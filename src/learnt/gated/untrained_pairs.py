@@ -97,7 +97,7 @@ def untrained_error(
     width, count = whole(hidden, "hidden", 1), whole(steps, "steps", 0)
     target = (tree(2, (6.0, 4.0, 3.0)) if y is None else finite(y, "y")).T
     if target.ndim != 2 or not target.size:
-        raise ShapeError("y", found=f"shape {np.shape(y)}", expected="(n, d_out), items x features")
+        raise ShapeError("y", found=f"shape {target.T.shape}", expected="(n, d_out), items x features")
     settings = {"gain": gain, "lr": lr, "weight": 2.0 / target.size if weight is None else weight}
     for name, value in settings.items():
         number = finite(value, name)
