@@ -1,6 +1,8 @@
 """Labels that stay, and heights of walks."""
 
+from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,7 +87,9 @@ def test_a_walk_puts_opening_and_closing_brackets_into_two_sets():
     at = slope(np.zeros((len(data.labels), 3)), data.labels, data.row_weights)
     found = walk(stream, at, "tokens", outputs=7)
     assert found is not None and [size for _, size in found.modules] == [3, None, None, 7]
-    sets = np.array(found.modules[0][0].table)
+    kind = found.modules[0][0]
+    assert isinstance(kind, TableMLP)
+    sets = np.array(kind.table)
     ids = {token: TASK.vocab.index(token) for token in "[]<>"}
     assert sets[ids["["]] == sets[ids["<"]] == 1 and sets[ids["]"]] == sets[ids[">"]] == 2
     for module, size in found.modules:
@@ -100,7 +104,7 @@ def test_a_flag_is_a_linear_classifier_and_never_cries_wolf():
     data = until_first(data_of(TASK, TASK.split().train.take(range(300))), TASK.labels.index("broken"))
     stream = start(frame_of(TASK), data)
     before = previous_head("tokens", 7)
-    stream.declare(before.__class__(**{**before.__dict__, "name": "before"}))
+    stream.declare(replace(before, name="before"))
     left = data.labels == TASK.labels.index("broken")
     table, worth = flag(stream, ["tokens", "positions", "before"], data.places, left, left)
     said = np.array(table.table)[stream.entries(table.inputs).ravel()[data.places]] == 1
@@ -131,13 +135,21 @@ def test_flags_come_with_heads_that_look_back_for_them():
     assert first_growth(Growth(frame_of(TASK), Shape(limits=(limits,) * 2), data, data), 0) is None
 
 
-SIZE = {"layers": 6, "cat_heads": 2, "num_heads": 2, "cat_mlps": 2, "num_mlps": 1, "examples": 700, "screened": 250}
-SEARCH = {"width": 20, "pool": 6, "final_rounds": 60, "steps": 5, "seed": 1}
+SIZE: dict[str, Any] = {
+    "layers": 6,
+    "cat_heads": 2,
+    "num_heads": 2,
+    "cat_mlps": 2,
+    "num_mlps": 1,
+    "examples": 700,
+    "screened": 250,
+}
+SEARCH: dict[str, Any] = {"width": 20, "pool": 6, "final_rounds": 60, "steps": 5, "seed": 1}
 
 
 def right(program):
     inputs = [("<s>", *body) for body in product("[]<>", repeat=6)]
-    data = encoded(TASK.__class__.answer(MADE, inputs), program.vocab, program.labels, program.n_ctx)
+    data = encoded(MADE.answer(inputs), program.vocab, program.labels, program.n_ctx)
     predicted = evaluate(program, data.batch).predictions
     return float((predicted == data.targets)[data.targets >= 0].mean())
 
@@ -157,7 +169,16 @@ def test_check_24_brackets_that_stay_broken_are_grown_and_not_without_looking_ba
 
 
 def test_the_same_seed_gives_the_same_program():
-    small = {**SIZE, **SEARCH, "examples": 120, "screened": 60, "steps": 2, "width": 6, "pool": 2, "final_rounds": 5}
+    small: dict[str, Any] = {
+        **SIZE,
+        **SEARCH,
+        "examples": 120,
+        "screened": 60,
+        "steps": 2,
+        "width": 6,
+        "pool": 2,
+        "final_rounds": 5,
+    }
     first, again = (grow(MADE, **small, walks=True, staying=True) for _ in range(2))
     assert first.program == again.program
     assert first.history[-1].what.endswith("flags that say where broken comes first")
@@ -167,6 +188,14 @@ def test_the_same_seed_gives_the_same_program():
 def test_without_a_label_that_stays_the_option_changes_nothing(causal):
     targets = [("<pad>", *i[:-1]) for i in TASK.inputs]
     task = Task.from_pairs(TASK.inputs, targets, causal=causal)
-    size = {"layers": 1, "num_heads": 0, "num_mlps": 0, "cat_mlps": 0, "examples": 200, "screened": 60, "steps": 1}
-    rest = {"width": 10, "pool": 2, "final_rounds": 5}
+    size: dict[str, Any] = {
+        "layers": 1,
+        "num_heads": 0,
+        "num_mlps": 0,
+        "cat_mlps": 0,
+        "examples": 200,
+        "screened": 60,
+        "steps": 1,
+    }
+    rest: dict[str, Any] = {"width": 10, "pool": 2, "final_rounds": 5}
     assert grow(task, **size, **rest, staying=True).program == grow(task, **size, **rest).program
