@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from learnt.core.errors import InputError
 from learnt.programs import Head, Layer, Program, TableMLP, evaluate, tasks
 from learnt.programs._verify_bits import count_bits, exact_digits, function_bits, number_bits
-from learnt.programs.size import code_lines, needed_digits, stats
+from learnt.programs.python_export import count_lines
+from learnt.programs.size import needed_digits, stats
 
 from .made import golden, large_program, one_layer_sort, random_inputs, random_program
 
@@ -179,9 +180,9 @@ def test_dead_modules_change_no_prediction_when_they_are_taken_away(seed):
 
 def test_lines_are_lines_of_code():
     text = '"""Title.\n\nMore.\n"""\n\nX = 1  # why\n\n\ndef f(a):\n    """Doc."""\n    # comment\n    return (\n        a\n    )\n'
-    assert code_lines(text) == 5
-    assert code_lines('X = """a\nb"""\n') == 2
-    assert code_lines("") == 0
+    assert count_lines(text) == 5
+    assert count_lines('X = """a\nb"""\n') == 2
+    assert count_lines("") == 0
 
 
 def test_smaller_programs_have_fewer_lines_branches_and_bits():

@@ -33,7 +33,7 @@ def finite(values: Any, name: str, *, single: bool = False) -> np.ndarray:
         if np.iscomplexobj(values):
             raise TypeError("complex")
         array = values if kept else np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(
             name, found=f"{type(values).__name__} that holds no real numbers", expected="real numbers"
         ) from error

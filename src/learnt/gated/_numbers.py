@@ -7,26 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from learnt.core.errors import InputError, NonFiniteError, ShapeError
-
-
-def finite(values: Any, name: str) -> np.ndarray:
-    """`values` as float64; raises InputError if they are no numbers, NonFiniteError on NaN or infinity."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    if np.iscomplexobj(values):
-        raise InputError(name, found="complex numbers", expected="real numbers")
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(name, found=f"{type(values).__name__} that is not numeric", expected="numbers") from error
-    bad = ~np.isfinite(array)
-    if bad.any():
-        first = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise NonFiniteError(
-            name, found=f"{int(bad.sum())} NaN or infinite values, the first at index {first}", expected="numbers"
-        )
-    return array
+from learnt.core.errors import InputError, ShapeError
+from learnt.gated._frozen import finite as finite
 
 
 def at_least(values: Any, name: str, least: float, *, why: str, strictly: bool = False) -> np.ndarray:

@@ -98,10 +98,9 @@ class Simplified:
     @cached_property
     def lines(self) -> tuple[int, int]:
         """Lines of code in the exported Python files, before and after (`learnt.programs.size.Stats.lines`)."""
-        from learnt.programs.python_export import to_python
-        from learnt.programs.size import code_lines
+        from learnt.programs.python_export import count_lines, to_python
 
-        return code_lines(to_python(self.original)), code_lines(to_python(self.program))
+        return count_lines(to_python(self.original)), count_lines(to_python(self.program))
 
     def __str__(self) -> str:
         b, a = self.before, self.after

@@ -12,8 +12,6 @@ arXiv 2306.01128 counts lines (table 4) and nothing else; constant and duplicate
 
 from __future__ import annotations
 
-import io
-import tokenize
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -193,22 +191,7 @@ def needed_digits(program: Program, batch: Batch) -> int | None:
     return enough
 
 
-def code_lines(text: str) -> int:
-    """Lines of Python that hold code: not only blanks, comments or a docstring."""
-    skipped = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
-    held: set[int] = set()
-    begins = True
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.NEWLINE:
-            begins = True
-        elif token.type not in skipped:
-            if not (begins and token.type == tokenize.STRING):
-                held |= set(range(token.start[0], token.end[0] + 1))
-            begins = False
-    return len(held)
-
-
 def _lines_of(program: Program) -> int:
-    from learnt.programs.python_export import to_python
+    from learnt.programs.python_export import count_lines, to_python
 
-    return code_lines(to_python(program))
+    return count_lines(to_python(program))
