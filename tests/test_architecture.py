@@ -19,7 +19,7 @@ FAMILIES = (
 WORK = ("train", "run", "data", "adapters")
 TYPES = (
     "core.errors", "core.panels", "core.measure", "core.examples", "core.subject", "core.statistics", "core.version",
-    "core.estimate",
+    "core.estimate", "core.frozen_map",
     "run.seeds",  # a leaf: it imports nothing of ours, and the lowest rooms draw by name too
 )  # fmt: skip
 LEVELS = {"types": 0, "io": 1, "work": 2, "family": 3, "compare": 4, "above": 5, "cli": 6, "top": 7}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Generic, TypeVar, final
+from typing import Any, final
 
 import numpy as np
 
 from learnt.core.errors import InputError, NonFiniteError
-
-Value = TypeVar("Value")
+from learnt.core.frozen_map import FrozenMap as FrozenMap
 
 
 def frozen(values: np.ndarray) -> np.ndarray:
@@ -55,32 +54,6 @@ def whole(value: Any, name: str, low: int) -> int:
     if not good:
         raise InputError(name, found=repr(value), expected=f"an integer of at least {low}")
     return int(value)
-
-
-@final
-class FrozenMap(Mapping[str, Value], Generic[Value]):
-    """An ordered mapping that cannot change: it can be hashed if its values can, and equals any equal mapping."""
-
-    def __init__(self, items: Mapping[str, Value]) -> None:
-        self._items = dict(items)
-
-    def __getitem__(self, key: str) -> Value:
-        return self._items[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Mapping) and self._items == dict(other)
-
-    def __hash__(self) -> int:
-        return hash(frozenset(self._items.items()))
-
-    def __repr__(self) -> str:
-        return repr(self._items)
 
 
 @final

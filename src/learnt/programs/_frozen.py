@@ -7,37 +7,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar, final
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from learnt.core.errors import InputError, NonFiniteError, ShapeError
+from learnt.core.frozen_map import FrozenMap as FrozenMap
 
-Value = TypeVar("Value")
 DEEPEST = 90  # levels of lists and objects inside each other; a file may have 100 in all
 LARGEST = 1e100  # products of two such numbers, and sums of many, are still finite
-
-
-@final
-class FrozenMap(Mapping[str, Value], Generic[Value]):
-    """A mapping from text that cannot change: it can be hashed if its values can, and equals any equal mapping."""
-
-    def __init__(self, items: Mapping[str, Value] | None = None) -> None:
-        self._items = dict(items or {})
-
-    def __getitem__(self, key: str) -> Value:
-        return self._items[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __hash__(self) -> int:
-        return hash(frozenset(self._items.items()))
-
-    def __repr__(self) -> str:
-        return repr(self._items)
 
 
 def short(value: Any) -> str:
