@@ -9,6 +9,7 @@ import numpy as np
 
 from learnt.core.errors import InputError, ShapeError
 from learnt.gated._frozen import finite as finite
+from learnt.gated._frozen import whole as whole
 
 
 def at_least(values: Any, name: str, least: float, *, why: str, strictly: bool = False) -> np.ndarray:
@@ -40,13 +41,6 @@ def fractions(values: Any) -> np.ndarray:
     if (array > 1).any():
         raise InputError("fraction", found=f"{array.max():g}", expected="numbers up to 1: a share of the target s / d")
     return array
-
-
-def whole(value: Any, name: str, least: int) -> int:
-    """One whole number, at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise InputError(name, found=repr(value), expected=f"a whole number from {least}")
-    return int(value)
 
 
 def together(**named: np.ndarray) -> tuple[np.ndarray, ...]:
