@@ -197,6 +197,7 @@ def test_without_the_solver_the_error_names_the_extra(monkeypatch):
         ({"length": 2}, "one letter"),
         ({"specification": "shuffled"}, "sorted"),
         ({"specification": 7}, "specification"),
+        ({"specification": lambda tokens: tokens[1:]}, "compared by `check`"),
         ({"timeout": 0}, "timeout"),
         ({"allowed": [["<s>"]]}, "allowed"),
         ({"allowed": [["<s>"], [], ["0"], ["</s>"]]}, r"allowed\[1\]"),

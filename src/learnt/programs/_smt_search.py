@@ -148,7 +148,15 @@ def against_relation(z3: ModuleType, program: Program, wanted: Relation, rows: S
     reading = Reading(z3, program, rows)
     outputs, answered = reading.add(program, reading.inputs, "")
     allowed = tuple(tuple(program.vocab[v] for v in row) for row in rows)
-    holds = wanted(Symbols(program=program, allowed=allowed, tokens=reading.tokens, answers=outputs))
+    try:
+        holds = wanted(Symbols(program=program, allowed=allowed, tokens=reading.tokens, answers=outputs))
+    except (TypeError, AttributeError) as error:  # an oracle of tokens, most likely
+        raise InputError(
+            "specification",
+            found=f"a function that fails on symbols ({str(error):.80})",
+            expected="one that takes Symbols and returns a z3 constraint",
+            remedy="A function from tokens to labels is compared by `check` or `verify`.",
+        ) from error
     if isinstance(holds, bool):
         holds = z3.BoolVal(holds)
     if not z3.is_bool(holds):

@@ -88,6 +88,32 @@ class Evaluation:
         lengths = self.batch.lengths.tolist()
         return [tuple(names[p] for p in row[:n]) for row, n in zip(self.predictions.tolist(), lengths, strict=True)]
 
+    def __str__(self) -> str:
+        """How many inputs, and the first ten with their labels."""
+        n, vocab = len(self.batch), self.program.vocab
+        lines = [f"{n:,} input{'s' * (n != 1)}, {int(self.batch.lengths.sum()):,} tokens"]
+        for i in range(min(n, 10)):
+            row = self.batch.ids[i, : self.batch.lengths[i]].tolist()
+            labels = self.predictions[i].reshape(-1)[: len(row)].tolist()
+            lines.append(f"  {' '.join(vocab[t] for t in row)}: {' '.join(self.program.labels[p] for p in labels)}")
+        return "\n".join([*lines, *([f"  and {n - 10:,} more"] * (n > 10))])
+
+    def to_fields(self) -> dict[str, Any]:
+        """Inputs and labels, and what else was kept, as JSON can hold it; nothing after the end of an input."""
+        lengths = self.batch.lengths.tolist()
+
+        def rows(values: np.ndarray) -> list[Any]:
+            return [row[:n] for row, n in zip(values.tolist(), lengths, strict=True)]
+
+        vocab, logits = self.program.vocab, self.logits
+        return {
+            "inputs": [[vocab[t] for t in row] for row in rows(self.batch.ids)],
+            "labels": [list(labels) for labels in self.labels],
+            "logits": logits.tolist() if self.program.pool else rows(logits),
+            "variables": {name: rows(values) for name, values in self.variables.items()},
+            "attended": {name: rows(values) for name, values in self.attended.items()},
+        }
+
 
 def encode(program: Program, inputs: Sequence[Sequence[str]], *, unknown: str = "auto") -> Batch:
     """Lists of tokens as ids; arguments and errors as `learnt.programs.tokens.token_ids`, for each input.

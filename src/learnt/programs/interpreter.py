@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final
 
 from learnt.programs._frozen import FrozenMap
 from learnt.programs.program import Head, Program, TableMLP
@@ -55,6 +55,22 @@ class Run:
     attended: FrozenMap[tuple[Attended, ...]]
     logits: tuple[tuple[float, ...], ...]
     predictions: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{' '.join(self.tokens)}: {' '.join(self.predictions)}"
+
+    def to_fields(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        return {
+            "tokens": list(self.tokens),
+            "variables": {name: list(values) for name, values in self.variables.items()},
+            "attended": {
+                name: [{**look._asdict(), "matches": list(look.matches)} for look in looks]
+                for name, looks in self.attended.items()
+            },
+            "logits": [list(row) for row in self.logits],
+            "predictions": list(self.predictions),
+        }
 
 
 def attend(

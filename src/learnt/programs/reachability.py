@@ -9,7 +9,7 @@ of the positions when each is a function of the other. Positions after the end o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 from learnt.programs._frozen import FrozenMap
 from learnt.programs._inputs import Inputs, asked
@@ -54,6 +54,26 @@ class Reachable:
             lines.append(f"  {name}: {len(listed)} value{'s' * (len(listed) != 1)} ({shown})")
         lines += [f"  same partition: {', '.join(group)}" for group in self.partitions]
         return "\n".join(lines)
+
+    def to_fields(self) -> dict[str, Any]:
+        """As JSON can hold it: counts as pairs [value, count], because JSON has no integer keys."""
+
+        def pairs(counts: FrozenMap[dict[int, int]]) -> dict[str, list[list[int]]]:
+            return {name: [list(pair) for pair in found.items()] for name, found in counts.items()}
+
+        return {
+            "inputs": self.inputs,
+            "positions": self.positions,
+            "exhaustive": self.exhaustive,
+            "values": pairs(self.values),
+            "tuples": {
+                name: [[list(key), count] for key, count in found.items()] for name, found in self.tuples.items()
+            },
+            "queries": pairs(self.queries),
+            "keys": pairs(self.keys),
+            "constants": dict(self.constants),
+            "partitions": [list(group) for group in self.partitions],
+        }
 
 
 def reachable(

@@ -14,9 +14,9 @@ Spec 6.4, items 4 to 7; not in the paper.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import monotonic
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 
@@ -30,50 +30,13 @@ from learnt.programs._search_staying import first_growth, staying_label, with_fl
 from learnt.programs._search_subgoal import find_lookup
 from learnt.programs.program import Program
 from learnt.programs.refitting import accuracy_of
+from learnt.programs.searched import Searched as Searched
+from learnt.programs.searched import Step as Step
 from learnt.programs.task import Task
 from learnt.programs.task_split import Pairs
 from learnt.run.seeds import numpy_generator
 
 MOVES = ("rebuild", "gates", "predicates", "tables")
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One accepted change.
-
-    Attributes:
-        seconds: since the search began.
-        what: was changed.
-        loss, accuracy: mean cross-entropy and token accuracy on the examples searched on, after it.
-    """
-
-    seconds: float
-    what: str
-    loss: float
-    accuracy: float
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Searched:
-    """What a search found.
-
-    Attributes:
-        program: the best by validation.
-        history: the accepted changes that led to it.
-        evaluations: proposals and changes that were tried, in all restarts.
-        validation: its token accuracy in validation.
-        seconds: of the whole search.
-        restarts: the validation accuracy of every restart, in order.
-    """
-
-    program: Program
-    history: tuple[Step, ...]
-    evaluations: int
-    validation: float
-    seconds: float
-    restarts: tuple[float, ...] = ()
 
 
 def grow(

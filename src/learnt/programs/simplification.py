@@ -15,9 +15,9 @@ at, unless `repair` lets counterexamples from the whole domain correct the short
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -122,6 +122,21 @@ class Simplified:
             shown = "; ".join(step.notes[:4]) + (f"; and {len(step.notes) - 4} more" if len(step.notes) > 4 else "")
             lines.append(f"  {step.name}: {shown}")
         return "\n".join(lines)
+
+    def to_fields(self) -> dict[str, Any]:
+        """Everything but the programs, as JSON can hold it."""
+        return {
+            "before": asdict(self.before),
+            "after": asdict(self.after),
+            "lines": list(self.lines),
+            "bits": list(self.bits),
+            "steps": [asdict(step) | {"notes": list(step.notes)} for step in self.steps],
+            "inputs": self.inputs,
+            "exhaustive": self.exhaustive,
+            "keep": self.keep,
+            "accuracy": None if self.accuracy is None else list(self.accuracy),
+            "known": self.known,
+        }
 
 
 def simplify(

@@ -69,6 +69,20 @@ class Proof:
     def __str__(self) -> str:
         return f"{self.answer}: {self.reason} ({self.seconds:.2f} s)"
 
+    def to_fields(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        tokens = {name: getattr(self, name) for name in ("counterexample", "found", "expected")}
+        return {
+            "answer": self.answer,
+            "length": self.length,
+            "inputs": self.inputs,
+            **{name: None if value is None else list(value) for name, value in tokens.items()},
+            "first": self.first,
+            "put_aside": self.put_aside,
+            "seconds": self.seconds,
+            "reason": self.reason,
+        }
+
 
 def to_smt(
     program: Program,

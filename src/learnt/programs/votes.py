@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 from learnt.core.errors import InputError
 from learnt.programs._frozen import FrozenMap, integer, short
@@ -110,6 +110,20 @@ class Why:
             left = name + " " * (widths[0] - columns(name)) + "  " + value + " " * (widths[1] - columns(value))
             lines.append(f"  {left}  {' ' * (widths[2] - columns(difference))}{difference}  ({both})")
         return "\n".join(lines)
+
+    def to_fields(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        return {
+            "position": self.position,
+            "token": self.token,
+            "label": self.label,
+            "instead": self.instead,
+            "logits": list(self.logits),
+            "margin": self.margin,
+            "parts": [part._asdict() for part in self.parts],
+            "by_position": list(self.by_position),
+            "masked": list(self.masked),
+        }
 
 
 def votes(program: Program, run: Run) -> Votes:
