@@ -78,6 +78,10 @@ class Columns(Mapping[str, np.ndarray]):
         values, index = self._tables[name]
         return values[which] if index is None else values[index[which]]
 
+    def table(self, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+        """The rows that occur, and the row of each sample; None if each has its own."""
+        return self._tables[name]
+
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of an array, without making it."""
         values, index = self._tables[name]
