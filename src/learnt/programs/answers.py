@@ -109,6 +109,11 @@ class Answerer:
 def aligned(a: Answers, b: Answers, data: Sequences, names: tuple[str, str] = ("a", "b")) -> Aligned:
     """Two sets of answers to the same inputs in one numbering of labels.
 
+    Args:
+        a, b: answers to the same inputs.
+        data: these inputs, and which positions count.
+        names: of the two things, for the error.
+
     Raises:
         ShapeError: one gives one label a token, the other one an input.
     """
@@ -153,7 +158,13 @@ class Aligned:
 
 
 def shortest(apart: np.ndarray, inputs: Sequence[Sequence[str]], most: int) -> list[int]:
-    """Rows with a disagreement: shortest inputs first, then by their tokens; each input once."""
+    """Rows with a disagreement: shortest inputs first, then by their tokens; each input once.
+
+    Args:
+        apart: (n, positions) bool, where two things differ.
+        inputs: n lists of tokens.
+        most: rows returned at most.
+    """
     rows = np.flatnonzero(apart.any(1)).tolist()
     rows.sort(key=lambda row: (len(inputs[row]), tuple(inputs[row])))
     chosen: dict[tuple[str, ...], int] = {}

@@ -84,6 +84,9 @@ class Config:
     def shape(self, task: Task) -> Shape:
         """The sizes for one task.
 
+        Args:
+            task: that decides vocabulary, labels and the longest input.
+
         Raises:
             InputError: k below the longest input, or with one-hot tokens below the vocabulary.
         """

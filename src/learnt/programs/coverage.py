@@ -277,7 +277,13 @@ def _branch(program: Program, space: _Space, code: int) -> Branch:
 
 
 def value_text(program: Program, variable: str, value: int) -> str:
-    """A value as a reader knows it: the token where the variable holds tokens, else the number."""
+    """A value as a reader knows it: the token where the variable holds tokens, else the number.
+
+    Args:
+        program: that has the variable.
+        variable: its name.
+        value: one of its values.
+    """
     writers = {head.name: head.value for layer in program.layers for head in layer.cat_heads}
     while variable in writers:
         variable = writers[variable]

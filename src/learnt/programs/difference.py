@@ -114,7 +114,11 @@ class ProgramDiff:
         return self.sequences.value
 
     def count(self, status: Status) -> int:
-        """How many modules are ``"same"``, ``"changed"``, ``"added"`` or ``"removed"``."""
+        """How many modules are ``"same"``, ``"changed"``, ``"added"`` or ``"removed"``.
+
+        Args:
+            status: one of these four.
+        """
         return sum(module.status == status for module in self.modules)
 
     def explain(self) -> str:

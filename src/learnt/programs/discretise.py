@@ -95,6 +95,9 @@ def _table(p: Mapping[str, np.ndarray], layer: int, index: int, shape: Shape) ->
 def to_torch(program: Program) -> ProgramModule:
     """A `ProgramModule` whose discrete program is `program`, up to modules that do nothing.
 
+    Args:
+        program: to become a network.
+
     Raises:
         NotApplicable: an MLP whose table has more than 65,536 entries.
     """
@@ -109,7 +112,14 @@ def to_torch(program: Program) -> ProgramModule:
 
 
 def shape_of(program: Program) -> Shape:
-    """The smallest shape that holds a program: every layer as wide as its widest."""
+    """The smallest shape that holds a program: every layer as wide as its widest.
+
+    Args:
+        program: to be held.
+
+    Raises:
+        NotApplicable: an MLP whose table has more than 65,536 entries.
+    """
     layers = program.layers
     mlps = [(m, program) for layer in layers for m in (*layer.cat_mlps, *layer.num_mlps)]
     width = max((len(m.inputs) for m, _ in mlps), default=1)

@@ -118,6 +118,11 @@ class Evaluation:
 def encode(program: Program, inputs: Sequence[Sequence[str]], *, unknown: str = "auto") -> Batch:
     """Lists of tokens as ids; arguments and errors as `learnt.programs.tokens.token_ids`, for each input.
 
+    Args:
+        program: whose vocabulary is used.
+        inputs: lists of tokens, up to n_ctx in each.
+        unknown: what to do with tokens outside the vocabulary.
+
     Raises:
         InputError: no input, or one that the program cannot take.
     """
@@ -224,7 +229,12 @@ def sums(
 
 
 def net_outputs(net: ReluNet, values: Int[np.ndarray, "t n"]) -> Int[np.ndarray, " t"]:
-    """The outputs of a numerical MLP's network for many tuples of integers; sums in the order of `ReluNet`."""
+    """The outputs of a numerical MLP's network for many tuples of integers; sums in the order of `ReluNet`.
+
+    Args:
+        net: of the MLP.
+        values: (t, n) tuples.
+    """
     scores = np.zeros((len(values), len(net.b_out)))
     inward, outward = np.array(net.W_in), np.array(net.W_out)
     for unit, bias in enumerate(net.b_in):

@@ -91,7 +91,11 @@ class FitResult:
         return tuple(seed.program for seed in self.seeds)
 
     def success(self, tokens: float = 1.0) -> float:
-        """Share of all seeds whose test accuracy (positions) is at least `tokens`."""
+        """Share of all seeds whose test accuracy (positions) is at least `tokens`.
+
+        Args:
+            tokens: from 0 to 1.
+        """
         return float(np.mean([seed.test.tokens >= tokens for seed in self.seeds]))
 
     def table(self) -> str:

@@ -105,7 +105,13 @@ def count(
     *,
     causal: bool = False,
 ) -> tuple[int, ...]:
-    """The output of a numerical head: at each position the sum of the values that match, itself included."""
+    """The output of a numerical head: at each position the sum of the values that match, itself included.
+
+    Args:
+        queries, keys, values: n integers each.
+        predicate: the key value that each query value looks for.
+        causal: whether position i sees j <= i only.
+    """
     return tuple(
         sum(values[j] for j in _allowed(i, len(keys), causal) if predicate[query] == keys[j])
         for i, query in enumerate(queries)
@@ -166,7 +172,12 @@ def run(program: Program, tokens: Sequence[str], *, unknown: str = "auto") -> Ru
 
 
 def predicted(program: Program, logits: Sequence[float]) -> int:
-    """The id of the label with most votes, the first of several; never a masked one."""
+    """The id of the label with most votes, the first of several; never a masked one.
+
+    Args:
+        program: whose labels these are.
+        logits: (n_labels,).
+    """
     allowed = [label for label in range(len(program.labels)) if label not in program.masked_labels]
     return max(allowed, key=lambda label: logits[label])  # max returns the first maximum
 

@@ -157,7 +157,11 @@ class ModuleAgreement(Measure[Answerer, Sequences]):
 
 
 def module_agreement(a: Mapping[str, Partition], b: Mapping[str, Partition]) -> float:
-    """The share of information in common of two sets of partitions of the same positions; NaN if none varies."""
+    """The share of information in common of two sets of partitions of the same positions; NaN if none varies.
+
+    Args:
+        a, b: the partition of positions that each module makes, by name.
+    """
     _, common = _pairs(a, b)
     return float(_value(common, sum(p.entropy for p in a.values()), sum(p.entropy for p in b.values())))
 

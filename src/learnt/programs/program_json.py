@@ -35,7 +35,11 @@ _NET = ("W_in", "b_in", "W_out", "b_out")
 
 
 def to_fields(program: Program) -> dict[str, Any]:
-    """The program as plain lists and dictionaries, with its schema."""
+    """The program as plain lists and dictionaries, with its schema.
+
+    Args:
+        program: to write.
+    """
     fields: dict[str, Any] = {
         "schema": SCHEMA,
         "vocab": program.vocab,
@@ -63,12 +67,21 @@ def to_json(program: Program) -> str:
 
 
 def save(program: Program, path: str | os.PathLike[str]) -> Path:
-    """Write the program atomically and return the path; StorageError if that cannot be done."""
+    """Write the program atomically and return the path; StorageError if that cannot be done.
+
+    Args:
+        program: to write.
+        path: of the file; one that is there is replaced.
+    """
     return write_text(path, to_json(program))
 
 
 def from_json(document: str | bytes, *, name: str = "program") -> Program:
     """The program of a JSON document.
+
+    Args:
+        document: JSON text.
+        name: what errors call the whole.
 
     Raises:
         InputError, ShapeError, NonFiniteError: with line and column, or with the place inside the program.
@@ -77,7 +90,14 @@ def from_json(document: str | bytes, *, name: str = "program") -> Program:
 
 
 def load(path: str | os.PathLike[str]) -> Program:
-    """The program of a file; errors as `from_json`, and StorageError for one that cannot be read."""
+    """The program of a file; errors as `from_json`, and StorageError for one that cannot be read.
+
+    Args:
+        path: of a file that `save` wrote, or of one with the same fields.
+
+    Raises:
+        InputError, ShapeError, NonFiniteError: as `from_json`. StorageError: a file that cannot be read.
+    """
     fields, name = read_json(path, max_bytes=LIMIT), show(path)
     try:
         return from_fields(fields, name="program")

@@ -98,6 +98,9 @@ def count_branches(program: Program, *, domain: Inputs | None = None) -> int:
 def count_lines(text: str) -> int:
     """Lines of code of a Python text: without blank lines, comments and docstrings.
 
+    Args:
+        text: of a Python file.
+
     Raises:
         InputError: the text is no Python.
     """

@@ -124,7 +124,11 @@ def summary(seen: View, *, exhaustive: bool) -> Reachable:
 
 
 def partitions(seen: View) -> tuple[tuple[str, ...], ...]:
-    """Groups of variables related by bijections; being so related is an equivalence, so one member stands for all."""
+    """Groups of variables related by bijections; being so related is an equivalence, so one member stands for all.
+
+    Args:
+        seen: the values that occurred.
+    """
     groups: list[list[str]] = []
     sizes = {name: len(seen.occurring(name)[0]) for name in seen.variables}
     for name in (*seen.program.categorical, *seen.program.numerical):

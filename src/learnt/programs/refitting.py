@@ -72,7 +72,16 @@ def refit(
 def votes_for(
     program: Program, evaluation: Evaluation, data: Data, names: Sequence[str], *, l2: float, most: int
 ) -> dict[str, np.ndarray]:
-    """The best votes of these variables on examples that were evaluated with `keep=True`."""
+    """The best votes of these variables on examples that were evaluated with `keep=True`.
+
+    Args:
+        program: whose classifier is the starting point.
+        evaluation: of the program on `data`.
+        data: examples with targets and weights.
+        names: of the variables that may vote.
+        l2: penalty on votes.
+        most: iterations.
+    """
     groups, where = None, (data.targets != UNSCORED)
     labels, rows = data.targets[where], np.nonzero(where)[0]
     scored = data.weights[rows]
@@ -127,7 +136,12 @@ def retabulate(
 
 
 def loss_of(evaluation: Evaluation, data: Data) -> float:
-    """Mean cross-entropy over scored positions (pooled: over inputs); masked labels take no probability."""
+    """Mean cross-entropy over scored positions (pooled: over inputs); masked labels take no probability.
+
+    Args:
+        evaluation: of a program on `data`.
+        data: examples with targets and weights.
+    """
     logits = evaluation.logits
     if evaluation.program.masked_labels:
         logits = logits.copy()
@@ -140,7 +154,12 @@ def loss_of(evaluation: Evaluation, data: Data) -> float:
 
 
 def accuracy_of(program: Program, data: Data) -> float:
-    """Share of scored positions (pooled: of inputs) that are right."""
+    """Share of scored positions (pooled: of inputs) that are right.
+
+    Args:
+        program: to be scored.
+        data: examples with targets; their weights do not count.
+    """
     predictions = evaluate(program, data.batch).predictions
     where = data.targets != UNSCORED
     if program.pool:
@@ -156,7 +175,13 @@ def reads(module: object) -> tuple[str, ...]:
 
 
 def with_table(program: Program, name: str, table: Sequence[int] | np.ndarray) -> Program:
-    """The program with another table of one MLP."""
+    """The program with another table of one MLP.
+
+    Args:
+        program: that has the MLP.
+        name: of the MLP.
+        table: row-major, as `TableMLP.table`.
+    """
     layers = [
         replace(layer, cat_mlps=[replace(m, table=table) if m.name == name else m for m in layer.cat_mlps])
         for layer in program.layers

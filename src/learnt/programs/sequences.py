@@ -110,7 +110,11 @@ class Sequences:
         return np.frombuffer(b"".join(d.digest() for d in digests), dtype=np.uint64)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> Sequences:
-        """Some of the inputs, which are then a part of them."""
+        """Some of the inputs, which are then a part of them.
+
+        Args:
+            rows: of the inputs, in the order wanted.
+        """
         index = [int(i) for i in rows]
         return replace(
             self,
@@ -160,7 +164,11 @@ class Sequences:
 
 
 def as_sequences(data: Any) -> Sequences | None:
-    """`Sequences.of` for what programs are compared on; None for any other data."""
+    """`Sequences.of` for what programs are compared on; None for any other data.
+
+    Args:
+        data: a `Task`, a `Domain`, `Sequences`, token lists, or anything else.
+    """
     if isinstance(data, Sequences | Task | Domain):
         return Sequences.of(data)
     if isinstance(data, list | tuple) and data and all(_is_tokens(row) for row in data):

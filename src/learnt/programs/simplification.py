@@ -223,7 +223,13 @@ def simplify(
 
 
 def scored_positions(program: Program, task: Task, batch: Batch) -> np.ndarray:
-    """(B, N) bool: the positions that a task scores; by its oracle, else by its examples (all of an unknown input)."""
+    """(B, N) bool: the positions that a task scores; by its oracle, else by its examples (all of an unknown input).
+
+    Args:
+        program: that encoded the inputs.
+        task: that scores them.
+        batch: B inputs of at most N tokens.
+    """
     words = [tuple(program.vocab[i] for i in row[:n]) for row, n in zip(batch.ids, batch.lengths.tolist(), strict=True)]
     known = {} if task.oracle is not None else dict(zip(task.inputs, task.targets, strict=True))
     out = np.zeros(batch.ids.shape, bool)

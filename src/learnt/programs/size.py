@@ -180,7 +180,12 @@ def stats(
 
 
 def needed_digits(program: Program, batch: Batch) -> int | None:
-    """The fewest decimals of the votes that keep every prediction; None if even 17 do not."""
+    """The fewest decimals of the votes that keep every prediction; None if even 17 do not.
+
+    Args:
+        program: whose votes are rounded.
+        batch: the inputs whose predictions must stay.
+    """
     before = predictions(program, batch)
     tables = {name: np.array(votes) for name, votes in program.classifier.items()}
     enough = exact_digits(np.concatenate([table.ravel() for table in tables.values()])) if tables else 0

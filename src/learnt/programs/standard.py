@@ -90,7 +90,14 @@ class StandardTransformer(nn.Module):
         nn.init.normal_(self.classifier.weight, std=len(self.labels) ** -0.5)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """Logits (B, N, labels), or (B, labels) if the network pools, of (B, N) token ids padded with 0."""
+        """Logits (B, N, labels), or (B, labels) if the network pools, of (B, N) token ids padded with 0.
+
+        Args:
+            ids: of tokens.
+
+        Raises:
+            ShapeError: more than n_ctx positions.
+        """
         n = ids.shape[1]
         if n > self.n_ctx:
             raise ShapeError("ids", found=f"{n} positions", expected=f"at most n_ctx = {self.n_ctx}")
@@ -109,6 +116,9 @@ class StandardTransformer(nn.Module):
         Args:
             ids: (B, N) token ids.
             lengths: (B,) tokens of each input; what stands after them is padding.
+
+        Raises:
+            ShapeError: ids that are not (B, N), lengths that are not (B,).
         """
         ids, lengths = np.asarray(ids, dtype=np.int64), np.asarray(lengths, dtype=np.int64)
         if ids.ndim != 2 or lengths.shape != ids.shape[:1]:

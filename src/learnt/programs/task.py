@@ -80,7 +80,11 @@ class Task:
         return self.parts(0)
 
     def split(self, seed: int = 0) -> Split:
-        """Training, validation and test pairs; generated tasks draw new examples for each seed, as the reference."""
+        """Training, validation and test pairs; generated tasks draw new examples for each seed, as the reference.
+
+        Args:
+            seed: of the draws and of the split; a corpus has one split only.
+        """
         return self._drawn if seed == 0 else self.parts(seed)
 
     @property
@@ -110,6 +114,9 @@ class Task:
     def answer(self, inputs: Sequence[Sequence[str]]) -> Pairs:
         """The inputs with the oracle's targets.
 
+        Args:
+            inputs: lists of tokens, marks included.
+
         Raises:
             NotApplicable: the task has no oracle.
         """
@@ -122,7 +129,14 @@ class Task:
         )
 
     def encode(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
-        """(n, N) token ids, 0 behind the end, and (n, N) label ids, -1 where nothing is scored; both int64."""
+        """(n, N) token ids, 0 behind the end, and (n, N) label ids, -1 where nothing is scored; both int64.
+
+        Args:
+            pairs: inputs and targets of this task, N tokens at most.
+
+        Raises:
+            InputError: a token or label that the task does not know. ShapeError: an empty or too long input.
+        """
         return (
             encode_inputs(pairs.inputs, self.vocab, self.max_length),
             encode_targets(pairs.targets, self.labels, self.max_length),

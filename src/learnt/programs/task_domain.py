@@ -49,6 +49,10 @@ class Domain:
     def sample(self, count: int, *, seed: int = 0) -> list[Tokens]:
         """`count` random inputs; the same for the same seed.
 
+        Args:
+            count: how many.
+            seed: of the draws.
+
         Raises:
             InputError: a count below 1.
         """
@@ -57,7 +61,12 @@ class Domain:
         return self.draw(count, seed)
 
     def cover(self, most: int = ENUMERABLE, *, samples: int = 10_000, seed: int = 0) -> tuple[list[Tokens], bool]:
-        """(inputs, whether they are all): everything if that is at most `most` inputs, else a sample."""
+        """(inputs, whether they are all): everything if that is at most `most` inputs, else a sample.
+
+        Args:
+            most: the largest domain that is taken whole.
+            samples, seed: how many inputs of a larger one are drawn, and from which stream.
+        """
         if self.complete and self.size <= most:
             return list(self.walk()), True
         return self.sample(samples, seed=seed), False
@@ -66,7 +75,13 @@ class Domain:
 def words_over(
     alphabet: Sequence[str], shortest: int, longest: int, *, before: Tokens = (), after: Tokens = ()
 ) -> Callable[[], Iterator[Tokens]]:
-    """Every word over `alphabet` of `shortest` to `longest` letters between fixed tokens, as `Domain.walk` wants it."""
+    """Every word over `alphabet` of `shortest` to `longest` letters between fixed tokens, as `Domain.walk` wants it.
+
+    Args:
+        alphabet: the letters.
+        shortest, longest: letters of a word.
+        before, after: tokens around it.
+    """
 
     def walk() -> Iterator[Tokens]:
         for length in range(shortest, longest + 1):
@@ -77,7 +92,12 @@ def words_over(
 
 
 def number_of_words(letters: int, shortest: int, longest: int) -> int:
-    """How many words over an alphabet of `letters` have `shortest` to `longest` of them."""
+    """How many words over an alphabet of `letters` have `shortest` to `longest` of them.
+
+    Args:
+        letters: of the alphabet.
+        shortest, longest: letters of a word.
+    """
     if letters == 1:
         return longest - shortest + 1
     return (letters ** (longest + 1) - letters**shortest) // (letters - 1)

@@ -27,7 +27,13 @@ Stream = Callable[[np.random.RandomState], Iterator[Tokens]]
 def word_stream(
     letters: Sequence[str], shortest: int, longest: int, *, before: Tokens = (), after: Tokens = ()
 ) -> Stream:
-    """An endless stream of words: length uniform in `shortest` to `longest`, then uniform letters."""
+    """An endless stream of words: length uniform in `shortest` to `longest`, then uniform letters.
+
+    Args:
+        letters: the tokens of words.
+        shortest, longest: letters of a word.
+        before, after: tokens around it.
+    """
 
     def stream(random: np.random.RandomState) -> Iterator[Tokens]:
         while True:

@@ -74,7 +74,12 @@ def encode_targets(targets: Sequence[Sequence[str]], labels: Sequence[str], leng
 
 
 def decode(ids: np.ndarray, names: Sequence[str]) -> list[Tokens]:
-    """Tokens or labels of (n, N) ids; negative ids are `<pad>`, and padding at the end is dropped."""
+    """Tokens or labels of (n, N) ids; negative ids are `<pad>`, and padding at the end is dropped.
+
+    Args:
+        ids: (n, N), negative where nothing stands.
+        names: token or label of each id.
+    """
     rows = []
     for row in np.asarray(ids).tolist():
         words = [names[i] if i >= 0 else PAD for i in row]
@@ -85,7 +90,14 @@ def decode(ids: np.ndarray, names: Sequence[str]) -> list[Tokens]:
 
 
 def unknown(argument: str, wrong: object, known: Sequence[str], *, what: str) -> InputError:
-    """The error for a token or label that is not in its list; names the nearest ones."""
+    """The error for a token or label that is not in its list; names the nearest ones.
+
+    Args:
+        argument: where it stood.
+        wrong: what stood there.
+        known: the list.
+        what: "token" or "label".
+    """
     near = get_close_matches(str(wrong), [str(name) for name in known], n=3, cutoff=0.6)
     shown = near or [*known[:12], "..."] if len(known) > 12 else near or known
     return InputError(

@@ -63,7 +63,13 @@ def wrong_sequences(predicted: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
-    """The entities of one sentence in strict IOB2."""
+    """The entities of one sentence in strict IOB2.
+
+    Args:
+        tags: O, B-x or I-x, one a word.
+
+    Returns (kind, first word, last word) of each.
+    """
     found: list[Span] = []
     for i, tag in enumerate(tags):
         if tag[:2] == "B-":
@@ -99,6 +105,10 @@ def span_f1(predicted: Iterable[Sequence[str]], targets: Iterable[Sequence[str]]
 
 def span_f1_of_ids(predicted: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> SpanScore:
     """`span_f1` of (n, N) label ids; positions that are not scored (-1 in the targets) are left out.
+
+    Args:
+        predicted, targets: (n, N) label ids.
+        labels: the tags that they number.
 
     Raises:
         ShapeError: of different shapes. NotApplicable: nothing is scored.

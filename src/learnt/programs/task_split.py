@@ -45,7 +45,11 @@ class Pairs:
         return iter(zip(self.inputs, self.targets, strict=True))
 
     def take(self, rows: Sequence[int] | np.ndarray) -> Pairs:
-        """The pairs at these positions."""
+        """The pairs at these positions.
+
+        Args:
+            rows: of the pairs, in the order wanted.
+        """
         chosen = [int(row) for row in rows]
         return Pairs(
             inputs=tuple(self.inputs[row] for row in chosen), targets=tuple(self.targets[row] for row in chosen)
@@ -69,7 +73,12 @@ class Split:
 
 
 def shuffled(pairs: Pairs, seed: int) -> Split:
-    """The split of the reference over distinct inputs: a tenth for the test, a tenth of the rest for validation."""
+    """The split of the reference over distinct inputs: a tenth for the test, a tenth of the rest for validation.
+
+    Args:
+        pairs: all of them.
+        seed: of both draws.
+    """
     rest, test = held_out(pairs, seed)
     train, validation = held_out(rest, seed)
     return Split(train=train, validation=validation, test=test)
@@ -80,6 +89,11 @@ def held_out(pairs: Pairs, seed: int, fraction: float = FRACTION) -> tuple[Pairs
 
     With all inputs distinct, the same rows in the same order as
     ``sklearn.model_selection.train_test_split(..., test_size=fraction, random_state=seed)``.
+
+    Args:
+        pairs: to be split.
+        seed: of the draw.
+        fraction: of the distinct inputs that is held out.
 
     Raises:
         InputError: fewer than two distinct inputs.

@@ -24,7 +24,11 @@ BRACKETS = (("(", ")"), ("{", "}"))
 
 
 def dyck_answer(tokens: Sequence[str]) -> Tokens:
-    """The target for `<s>` and brackets: P, T or F at each bracket."""
+    """The target for `<s>` and brackets: P, T or F at each bracket.
+
+    Args:
+        tokens: `<s>` and brackets.
+    """
     closes = {right: left for left, right in BRACKETS}
     stack: list[str] = []
     answer = []
@@ -54,7 +58,17 @@ def dyck1(max_length: int = 16, *, min_length: int | None = None, size: int = SI
 
 
 def dyck2(max_length: int = 16, *, min_length: int | None = None, size: int = SIZE, unique: bool = True) -> Task:
-    """The same with two kinds of brackets, which must match; arguments as `dyck1`."""
+    """The same with two kinds of brackets, which must match.
+
+    Args:
+        max_length: N, with `<s>`.
+        min_length: fewest pairs of a balanced string, times two; by default N.
+        size: distinct examples.
+        unique: keep the first of equal inputs only.
+
+    Raises:
+        InputError: N below 3, a `min_length` above N.
+    """
     return _dyck(2, max_length, min_length, size, unique)
 
 

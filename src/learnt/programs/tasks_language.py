@@ -35,12 +35,20 @@ _BLANK = re.compile(r"[ \t\f\v\r\n]+")  # not str.split(): that also cuts at 0x8
 
 
 def treebank_words(text: str) -> list[str]:
-    """Words and punctuation, clitics apart ("don't" -> "do", "n't"), close to the Penn Treebank's rules."""
+    """Words and punctuation, clitics apart ("don't" -> "do", "n't"), close to the Penn Treebank's rules.
+
+    Args:
+        text: of one sentence or more.
+    """
     return _WORD.findall(text)
 
 
 def blank_separated(text: str) -> list[str]:
-    """What stands between blanks, for text whose words are already apart."""
+    """What stands between blanks, for text whose words are already apart.
+
+    Args:
+        text: with blanks between its words.
+    """
     return [word for word in _BLANK.split(text) if word]
 
 
@@ -112,6 +120,11 @@ def language_task(
 
 
 def vocabulary(inputs: Iterable[Sequence[str]], size: int) -> Tokens:
-    """`<pad>`, `<unk>`, and the `size` most frequent tokens; among equally frequent ones the first seen."""
+    """`<pad>`, `<unk>`, and the `size` most frequent tokens; among equally frequent ones the first seen.
+
+    Args:
+        inputs: of the training part.
+        size: how many tokens are kept, beside the two special ones.
+    """
     counts = Counter(token for tokens in inputs for token in tokens if token not in (PAD, UNK))
     return (PAD, UNK, *[token for token, _ in counts.most_common(size)])

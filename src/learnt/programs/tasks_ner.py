@@ -130,7 +130,11 @@ def read_tagged(path: str | os.PathLike[str], *, columns: int, prefix: str = "",
 
 
 def to_iob2(tags: Sequence[str]) -> Tokens:
-    """Tags of one sentence in which every entity begins with B-; IOB1 and IOB2 are both read."""
+    """Tags of one sentence in which every entity begins with B-; IOB1 and IOB2 are both read.
+
+    Args:
+        tags: O, B-x or I-x, one a word.
+    """
     out: list[str] = []
     before = "O"
     for tag in tags:
@@ -142,6 +146,10 @@ def to_iob2(tags: Sequence[str]) -> Tokens:
 
 def present(folder: str | os.PathLike[str], names: Sequence[str]) -> Path:
     """The first of `names` that is in `folder`.
+
+    Args:
+        folder: where files lie.
+        names: in order of preference.
 
     Raises:
         StorageError: the folder or all of the files are missing.

@@ -35,36 +35,60 @@ SIZE = 20_000  # distinct examples, as in the paper
 
 
 def reverse_answer(tokens: Sequence[str]) -> Tokens:
-    """The target of reverse for an input with both marks."""
+    """The target of reverse for an input with both marks.
+
+    Args:
+        tokens: `<s>`, the sequence, `</s>`.
+    """
     return (PAD, *tokens[-2:0:-1], PAD)
 
 
 def sort_answer(tokens: Sequence[str]) -> Tokens:
-    """The target of sort for an input with both marks; tokens compare as text."""
+    """The target of sort for an input with both marks; tokens compare as text.
+
+    Args:
+        tokens: `<s>`, the sequence, `</s>`.
+    """
     return (PAD, *sorted(tokens[1:-1]), PAD)
 
 
 def hist_answer(tokens: Sequence[str]) -> Tokens:
-    """The target of hist: how often each token occurs."""
+    """The target of hist: how often each token occurs.
+
+    Args:
+        tokens: `<s>` and the sequence.
+    """
     counts = Counter(tokens[1:])
     return (PAD, *[str(counts[token]) for token in tokens[1:]])
 
 
 def double_hist_answer(tokens: Sequence[str]) -> Tokens:
-    """The target of double_hist: how many different tokens occur as often as this one."""
+    """The target of double_hist: how many different tokens occur as often as this one.
+
+    Args:
+        tokens: `<s>` and the sequence.
+    """
     counts = Counter(tokens[1:])
     alike = Counter(counts.values())
     return (PAD, *[str(alike[counts[token]]) for token in tokens[1:]])
 
 
 def most_freq_answer(tokens: Sequence[str]) -> Tokens:
-    """The target of most_freq: different tokens by (-count, first place), filled up with `<s>`."""
+    """The target of most_freq: different tokens by (-count, first place), filled up with `<s>`.
+
+    Args:
+        tokens: `<s>` and the sequence.
+    """
     ranked = [token for token, _ in Counter(tokens[1:]).most_common()]  # stable: ties in order of first place
     return (PAD, *ranked, *[START] * (len(tokens) - 1 - len(ranked)))
 
 
 def induction_answer(tokens: Sequence[str]) -> Tokens:
-    """The target of induction: at a letter the digit that followed it last time, `<unk>` if there was none."""
+    """The target of induction: at a letter the digit that followed it last time, `<unk>` if there was none.
+
+    Args:
+        tokens: `<s>`, then letters and digits.
+    """
     known: dict[str, str] = {}
     answer = []
     for i, token in enumerate(tokens):
@@ -96,14 +120,36 @@ def reverse(
 def sort(
     vocab_size: int = 8, max_length: int = 8, *, min_length: int = 1, size: int = SIZE, unique: bool = True
 ) -> Task:
-    """Sort a sequence of 1 to N - 2 of the V - 3 tokens "0", "1", ... as text; arguments as `reverse`."""
+    """Sort a sequence of 1 to N - 2 of the V - 3 tokens "0", "1", ... as text.
+
+    Args:
+        vocab_size: V, with `<pad>`, `<s>`, `</s>`.
+        max_length: N, with both marks.
+        min_length: of the sequence without marks.
+        size: distinct examples.
+        unique: keep the first of equal inputs only.
+
+    Raises:
+        InputError: no token or no length left, a size below 3.
+    """
     return _marked("sort", sort_answer, vocab_size, max_length, min_length, size, unique)
 
 
 def hist(
     vocab_size: int = 8, max_length: int = 8, *, min_length: int = 1, size: int = SIZE, unique: bool = True
 ) -> Task:
-    """Count each token's occurrences in a sequence of 1 to N - 1 of V - 2 tokens; arguments as `reverse`."""
+    """Count each token's occurrences in a sequence of 1 to N - 1 of V - 2 tokens.
+
+    Args:
+        vocab_size: V, with `<pad>`, `<s>`.
+        max_length: N, with `<s>`.
+        min_length: of the sequence without marks.
+        size: distinct examples.
+        unique: keep the first of equal inputs only.
+
+    Raises:
+        InputError: no token or no length left, a size below 3.
+    """
     labels = [str(count) for count in range(1, max_length)]
     return _open("hist", hist_answer, labels, vocab_size, max_length, min_length, size, unique)
 
@@ -111,7 +157,18 @@ def hist(
 def double_hist(
     vocab_size: int = 8, max_length: int = 8, *, min_length: int = 1, size: int = SIZE, unique: bool = True
 ) -> Task:
-    """Count the different tokens that occur as often as this one; arguments as `reverse`, inputs as `hist`."""
+    """Count the different tokens that occur as often as this one; inputs as `hist`.
+
+    Args:
+        vocab_size: V, with `<pad>`, `<s>`.
+        max_length: N, with `<s>`.
+        min_length: of the sequence without marks.
+        size: distinct examples.
+        unique: keep the first of equal inputs only.
+
+    Raises:
+        InputError: no token or no length left, a size below 3.
+    """
     labels = [str(count) for count in range(1, min(vocab_size - 2, max_length - 1) + 1)]
     return _open("double_hist", double_hist_answer, labels, vocab_size, max_length, min_length, size, unique)
 
@@ -119,7 +176,18 @@ def double_hist(
 def most_freq(
     vocab_size: int = 8, max_length: int = 8, *, min_length: int = 1, size: int = SIZE, unique: bool = True
 ) -> Task:
-    """List different tokens by falling frequency; arguments as `reverse`, inputs as `hist`."""
+    """List different tokens by falling frequency; inputs as `hist`.
+
+    Args:
+        vocab_size: V, with `<pad>`, `<s>`.
+        max_length: N, with `<s>`.
+        min_length: of the sequence without marks.
+        size: distinct examples.
+        unique: keep the first of equal inputs only.
+
+    Raises:
+        InputError: no token or no length left, a size below 3.
+    """
     labels = [*_digits(vocab_size - 2), START]
     return _open("most_freq", most_freq_answer, labels, vocab_size, max_length, min_length, size, unique)
 
@@ -201,6 +269,9 @@ def generated_task(
         size, unique, failures: as `learnt.programs.task_draws.draw`.
         walk, total: all inputs, and their number.
         causal: as `Task.causal`.
+
+    Raises:
+        InputError: a size below 3.
     """
     if size < 3:
         raise InputError("size", found=str(size), expected="at least 3, one a part of the split")
@@ -232,7 +303,21 @@ def word_task(
     causal: bool = False,
     after: Tokens = (),
 ) -> Task:
-    """A task on all words over `letters` of `shortest` to `longest` tokens, between `<s>` and `after`."""
+    """A task on all words over `letters` of `shortest` to `longest` tokens, between `<s>` and `after`.
+
+    Args:
+        name: of the task.
+        oracle: input -> target.
+        letters: the tokens of words.
+        labels: all possible answers.
+        shortest, longest: letters of a word.
+        size, unique: as `learnt.programs.task_draws.draw`.
+        causal: as `Task.causal`.
+        after: tokens behind the word.
+
+    Raises:
+        InputError: a size below 3.
+    """
     return generated_task(
         name, oracle, word_stream(letters, shortest, longest, before=(START,), after=after),
         tokens=[*letters, START, *after], labels=labels, max_length=longest + 1 + len(after),

@@ -70,7 +70,16 @@ def mr(
     lower: bool = False,
     words: Words = treebank_words,
 ) -> Task:
-    """Movie-review sentences: positive or negative? `rt-polarity.pos` and `rt-polarity.neg`; arguments as `trec`."""
+    """Movie-review sentences: positive or negative? `rt-polarity.pos` and `rt-polarity.neg`.
+
+    Args:
+        folder: where the files lie.
+        vocab_size, max_length, min_length, lower: as `learnt.programs.tasks_language.language_task`.
+        words: text -> its words.
+
+    Raises:
+        StorageError: a file is missing. InputError: an empty file.
+    """
     parts: tuple[Rows, Rows, Rows] = ([], [], [])
     for label, name in (("Positive", "rt-polarity.pos"), ("Negative", "rt-polarity.neg")):
         rows = _sentences(present(folder, (name,)), label, words)
@@ -93,7 +102,16 @@ def subj(
     lower: bool = False,
     words: Words = treebank_words,
 ) -> Task:
-    """Sentences: subjective or objective? `subj.subjective` and `subj.objective`; arguments as `trec`."""
+    """Sentences: subjective or objective? `subj.subjective` and `subj.objective`.
+
+    Args:
+        folder: where the files lie.
+        vocab_size, max_length, min_length, lower: as `learnt.programs.tasks_language.language_task`.
+        words: text -> its words.
+
+    Raises:
+        StorageError: a file is missing. InputError: an empty file.
+    """
     rows: Rows = []
     for label, names in (
         ("Objective", ("subj.objective", "plot.tok.gt9.5000")),
@@ -116,7 +134,16 @@ def ag_news(
     lower: bool = False,
     words: Words = treebank_words,
 ) -> Task:
-    """News: world, sports, business or science? `train.csv` and `test.csv` without header; arguments as `trec`."""
+    """News: world, sports, business or science? `train.csv` and `test.csv` without header.
+
+    Args:
+        folder: where the files lie.
+        vocab_size, max_length, min_length, lower: as `learnt.programs.tasks_language.language_task`.
+        words: text -> its words.
+
+    Raises:
+        StorageError: a file is missing. InputError: a row that is not a class from 1 to 4, a title and a description.
+    """
     train, test = (_news(present(folder, (name, f"{name}.gz")), words) for name in ("train.csv", "test.csv"))
     return language_task(
         "ag_news", _pairs(train), None, _pairs(test), vocab_size=vocab_size, max_length=max_length,

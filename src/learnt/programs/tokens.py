@@ -44,7 +44,12 @@ class Vocabulary:
         self._pad = 0 if program.padded else None
 
     def ids(self, tokens: Iterable[str], *, name: str) -> list[int]:
-        """The ids of one input, without padding; errors as `token_ids`."""
+        """The ids of one input, without padding; errors as `token_ids`.
+
+        Args:
+            tokens: of one input.
+            name: what errors call it.
+        """
         if isinstance(tokens, str) or not isinstance(tokens, Iterable):
             raise InputError(name, found=short(tokens), expected="a list of tokens")
         words = list(tokens)

@@ -46,7 +46,15 @@ def write(trace: Trace, path: str | os.PathLike[str], *, title: str | None = Non
 
 
 def page(trace: Trace, *, title: str | None = None) -> str:
-    """The text of the page; equal traces, equal text. Arguments and errors as `write`."""
+    """The text of the page; equal traces, equal text. Arguments and errors as `write`.
+
+    Args:
+        trace: to show.
+        title: of the page; by default the tokens.
+
+    Raises:
+        InputError: more votes than one page takes.
+    """
     from markupsafe import Markup
 
     size = len(trace.votes.by_variable) * len(trace.tokens) * len(trace.program.labels)

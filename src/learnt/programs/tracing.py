@@ -70,7 +70,11 @@ class TracedVariable:
     looks: tuple[Look, ...] = ()
 
     def reading(self, role: str) -> str:
-        """The variable that is read in a role."""
+        """The variable that is read in a role.
+
+        Args:
+            role: "query", "key" or "value" of a head.
+        """
         return dict(self.reads)[role]
 
 
@@ -134,17 +138,37 @@ class Trace:
         return self.text()
 
     def text(self, *, width: int = 100) -> str:
-        """A table of variables by positions, and the votes; wrapped into blocks of at most `width` columns."""
+        """A table of variables by positions, and the votes; wrapped into blocks of at most `width` columns.
+
+        Args:
+            width: columns of a block.
+        """
         from learnt.programs._trace_text import table
 
         return table(self, width)
 
     def why(self, position: int | None = None, instead: str | None = None, *, label: str | None = None) -> Why:
-        """Why `label` (the predicted one) and not `instead` (the next best); see `learnt.programs.votes.why`."""
+        """Why `label` (the predicted one) and not `instead` (the next best); see `learnt.programs.votes.why`.
+
+        Args:
+            position: of the token that is labelled; None if the program pools.
+            instead: by default the next best label.
+            label: by default the predicted one.
+
+        Raises:
+            InputError: a position outside the input, labels that do not exist or are one.
+        """
         return why_of(self.program, self.run, self.votes, position, label, instead)
 
     def reasons(self, position: int) -> tuple[str, ...]:
-        """One sentence a module: what it read at a position; for a head also where it looked, and why there."""
+        """One sentence a module: what it read at a position; for a head also where it looked, and why there.
+
+        Args:
+            position: counted from 0.
+
+        Raises:
+            InputError: a position outside the input.
+        """
         place = integer(position, "position", 0, len(self.tokens) - 1)
         return tuple(f"{v.name}: {sentence(self, v, place)}" for v in self.variables if v.layer is not None)
 
@@ -179,7 +203,12 @@ class Trace:
         }
 
     def to_html(self, path: str | os.PathLike[str], *, title: str | None = None) -> Path:
-        """Write one self-contained HTML page, atomically; `learnt.programs.trace_html.write`."""
+        """Write one self-contained HTML page, atomically; `learnt.programs.trace_html.write`.
+
+        Args:
+            path: of the page; one that is there is replaced.
+            title: of the page; by default the tokens.
+        """
         from learnt.programs.trace_html import write
 
         return write(self, path, title=title)

@@ -240,7 +240,11 @@ def verify(
 
 
 def all_inputs(program: Program) -> Domain:
-    """Every sequence of 1 to n_ctx tokens of the vocabulary, padding apart; drawn with lengths at equal odds."""
+    """Every sequence of 1 to n_ctx tokens of the vocabulary, padding apart; drawn with lengths at equal odds.
+
+    Args:
+        program: whose vocabulary and n_ctx are meant.
+    """
     words = program.vocab[1:] if program.padded else program.vocab
 
     def draw(count: int, seed: int) -> list[Tokens]:

@@ -39,7 +39,12 @@ class Votes:
     by_variable: FrozenMap[tuple[tuple[float, ...], ...]]
 
     def at(self, variable: str, position: int | None) -> tuple[float, ...]:
-        """(n_labels,) votes of a variable at a position, or their mean (None)."""
+        """(n_labels,) votes of a variable at a position, or their mean (None).
+
+        Args:
+            variable: that votes.
+            position: counted from 0; None: the mean over the input.
+        """
         rows = self.by_variable[variable]
         if position is not None:
             return rows[position]
@@ -154,7 +159,12 @@ def votes(program: Program, run: Run) -> Votes:
 
 
 def top_two(program: Program, logits: Sequence[float]) -> tuple[int, ...]:
-    """The ids of the predicted label and of the next best; one id if no other may be predicted."""
+    """The ids of the predicted label and of the next best; one id if no other may be predicted.
+
+    Args:
+        program: whose labels these are.
+        logits: (n_labels,).
+    """
     best = predicted(program, logits)
     rest = [label for label in range(len(program.labels)) if label != best and label not in program.masked_labels]
     return (best, max(rest, key=lambda label: logits[label])) if rest else (best,)
