@@ -1,0 +1,336 @@
+"""Which gating learns XOR, when, and which one does a ReLU network find? Slides 10 to 17, checks 6 and 19.
+
+    L = 1/2 <(y - f(x))^2> over the four corners; 1/2 for no answer        time = step size x steps
+
+Given gates: four pathways of one corner each, two half-planes, one pathway always open, and two pathways open on a
+diagonal (both corners of a class at once), the control: like the single one they see no correlation to learn. The
+prediction starts from the weights of the simulation; random starts have it calibrated by one number.
+
+ReLU: 2-128-1 without biases. The four-pathway law has one number fitted to the time at which the loss crosses 1/4; the
+control is the half-plane law, fitted alike. Which corners a unit is for is read with exact and effective gates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from learnt.run.seeds import derive, numpy_generator
+from learnt.studies.gated_ink import CONTROL, HUES, PREDICTED, SEED, legend, named, panels, simulated
+from learnt.studies.gated_plan import (
+    Claim,
+    Entry,
+    Figure,
+    Item,
+    Options,
+    mean_of,
+    parts,
+    rounded,
+    thinned,
+)
+from learnt.studies.programs_tables import Sheet
+
+GATINGS = {
+    "four": ("four pathways, one corner each", "four"),
+    "halves": ("two, x1 > 0 and x1 < 0", "halves"),
+    "single": ("one, always open", "single"),
+    "diagonals": ("two, one for each diagonal (control)", [[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]]),
+}
+LOOKED = (0, 100, 200, 300, 400, 600, 1000, 2000, 4000)
+UNITS, FAINT = 128, 0.02
+
+
+def items(options: Options) -> list[Item]:
+    """Each gating, and each seed of a ReLU network."""
+    given = [
+        options.item(
+            "xor", "given", gating=name, seeds=options.count(5, 20), steps=1200, lr=0.02, b0=0.1, gain=0.1, hidden=4
+        )
+        for name in GATINGS
+    ]
+    stds = (0.01,) if options.scale == "small" else (0.01, 0.001)
+    relu = [
+        options.item("xor", "relu", std=std, number=i, steps=4000, lr=0.02)
+        for std in stds
+        for i in range(options.count(3, 10))
+    ]
+    return given + relu
+
+
+def work(item: Item, data: str | None) -> dict[str, Any]:
+    """Curves of one gating, or of one ReLU network."""
+    return _given(item) if item["part"] == "given" else _relu(item)
+
+
+def _given(item: Item) -> dict[str, Any]:
+    from learnt.core.errors import NotApplicable
+    from learnt.gated.gated_tasks import xor
+    from learnt.gated.gdln_training import train_gdln
+    from learnt.gated.reduction import reduce
+
+    task = xor(GATINGS[item["gating"]][1], hidden=item["hidden"])
+    reduction = reduce(task)
+    settings = {"lr": item["lr"], "steps": item["steps"]}
+    shown = thinned(item["steps"] + 1)
+    predicted = reduction.solve(item["b0"], "gd", **settings)
+    wrong = reduction.solve(1.1 * item["b0"], "gd", **settings)
+    own = derive(item["seed"], "simulation", "decoupled")
+    aligned = train_gdln(task, initial=reduction.weights(item["b0"], seed=own), seed=own, **settings).losses[:, 0]
+    random = train_gdln(task, initial=item["gain"], seeds=item["seeds"], seed=item["seed"], **settings).losses
+    fitted, errors = [], []
+    for curve in random.T:
+        try:
+            b0 = reduction.calibrate(curve, item["lr"], level=0.25)
+        except NotApplicable:
+            continue  # nothing to learn: no first drop
+        fitted.append(b0)
+        errors.append(float(np.abs(reduction.solve(b0, "gd", **settings).loss - curve).max()))
+    mode = reduction.S[list(reduction.classes[0]), 0]
+    return {
+        "exact": predicted.exact,
+        "s": float(np.abs(mode).max()),
+        "difference": float(np.abs(aligned - predicted.loss).max()),
+        "wrong_start": float(np.abs(aligned - wrong.loss).max()),
+        "t_half": _when(predicted.time_to_loss(0.25)),
+        "fitted": fitted,
+        "calibrated_error": errors,
+        "time": rounded(predicted.time[shown]),
+        "aligned": rounded(aligned[shown]),
+        "predicted": rounded(predicted.loss[shown]),
+        "random": rounded(random[shown].T),
+    }
+
+
+def _relu(item: Item) -> dict[str, Any]:
+    from learnt.gated.gated_tasks import xor
+    from learnt.gated.reduction import reduce
+
+    corners = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
+    target = corners[:, :1] * corners[:, 1:]
+    rng = numpy_generator(item["seed"], "relu", item["number"])
+    w, v = rng.normal(size=(UNITS, 2)) * item["std"], rng.normal(size=(1, UNITS)) * item["std"]
+    lr, steps, losses, gates = item["lr"], item["steps"], [], []
+    for step in range(steps + 1):
+        if step in LOOKED:
+            gates.append([step, *_read(w, v, corners)])
+        z = corners @ w.T
+        h = np.maximum(z, 0.0)
+        miss = h @ v.T - target
+        losses.append(0.5 * float((miss**2).mean()))
+        back = (miss @ v) * (z > 0)
+        v, w = v - lr * miss.T @ h / 4, w - lr * back.T @ corners / 4
+    loss = np.array(losses)
+    out: dict[str, Any] = {"gates": gates, "final": losses[-1]}
+    shown = thinned(min(steps, 1200) + 1)
+    out |= {"time": rounded(lr * shown), "loss": rounded(loss[shown])}
+    for name in ("four", "halves"):
+        reduction = reduce(xor(name))
+        b0 = reduction.calibrate(loss, lr, level=0.25)
+        law = reduction.solve(b0, "gd", lr=lr, steps=steps).loss
+        d = {"four": 0.5, "halves": 0.5}[name]
+        s = float(np.abs(reduction.S).max())
+        out[name] = {
+            "u0": b0**2 * d / s, "error": float(np.abs(law - loss).max()), "curve": rounded(law[shown])
+        }  # fmt: skip
+    out["half_time"] = lr * _crossing(loss, 0.25)
+    return out
+
+
+def _read(w: np.ndarray, v: np.ndarray, corners: np.ndarray) -> list[float]:
+    """Share of unit mass that is on for exactly one corner: by exact gates, and by effective ones; largest second."""
+    import torch
+
+    from learnt.gated.rectified_gates import relu_gates
+
+    with torch.random.fork_rng(devices=[]):
+        model = torch.nn.Sequential(
+            torch.nn.Linear(2, UNITS, bias=False), torch.nn.ReLU(), torch.nn.Linear(UNITS, 1, bias=False)
+        ).double()
+    with torch.no_grad():
+        model[0].weight.copy_(torch.from_numpy(w))  # pyright: ignore[reportArgumentType, reportCallIssue]
+        model[2].weight.copy_(torch.from_numpy(v))  # pyright: ignore[reportArgumentType, reportCallIssue]
+    found = []
+    for kind in ("exact", "effective"):
+        gates = relu_gates(model, corners, kind=kind)
+        mass = gates.strengths[0]
+        found.append(float(mass[gates.counts[0] == 1].sum() / mass.sum()))
+    gates = relu_gates(model, corners, kind="effective")
+    patterns, which = gates.patterns(0, faint=FAINT)
+    four = sorted(patterns.T.tolist()) == sorted(np.eye(4, dtype=bool).tolist())
+    left = float(gates.strengths[0][which < 0].sum() / gates.strengths[0].sum())
+    return [*found, float(four), left]
+
+
+def _crossing(curve: np.ndarray, level: float) -> float:
+    from learnt.gated.calibration import crossing
+
+    at = crossing(curve, level)
+    return float(at) if at is not None else float(len(curve))
+
+
+def _when(time: float) -> float | None:
+    return float(time) if np.isfinite(time) else None
+
+
+def claims(entries: Sequence[Entry]) -> list[Claim]:
+    """What must hold."""
+    found = []
+    given = {item["gating"]: result for item, result in parts(entries, "given")}
+    worst = max(r["difference"] for r in given.values())
+    exact = all(r["exact"] for r in given.values())
+    found.append(
+        Claim(
+            "6", "aligned start: largest |simulation - prediction|", "< 1e-10", f"{worst:.1e}", exact and worst < 1e-10
+        )
+    )
+    wrong = min(r["wrong_start"] for name, r in given.items() if name in ("four", "halves"))
+    found.append(Claim("", "control: the same with a start that is 10 % off", "> 0.01", f"{wrong:.2g}", wrong > 0.01))
+    still = min(min(given[name]["aligned"]) for name in ("single", "diagonals"))
+    found.append(
+        Claim("6", "control: loss of one pathway, and of one a diagonal, at the end", ">= 0.5", f"{still:.3f}", still >= 0.5 - 1e-9)
+    )  # fmt: skip
+    times = {name: given[name]["t_half"] or np.inf for name in given}
+    order = times["halves"] < times["four"] < times["single"]
+    found.append(
+        Claim("15", "halves learn before four, four before one", "in this order", " < ".join(f"{times[n]:.3g}" for n in ("halves", "four", "single")), order)
+    )  # fmt: skip
+    relu = [r for _, r in parts(entries, "relu")]
+    if relu:
+        error = max(r["four"]["error"] for r in relu)
+        other = min(r["halves"]["error"] for r in relu)
+        found.append(
+            Claim("19", "ReLU: calibrated law of four pathways, largest error of all seeds", "<= 0.01", f"{error:.4f}", error <= 0.01)
+        )  # fmt: skip
+        found.append(
+            Claim("", "control: calibrated law of halves, smallest error of all seeds", "> 0.01", f"{other:.3f}", other > 0.01)
+        )  # fmt: skip
+    early = [row for item, r in parts(entries, "relu") if item["std"] == 0.01 for row in r["gates"] if row[0] == 400]
+    if early:
+        four = sum(row[3] == 1.0 for row in early)
+        found.append(
+            Claim("19", "std .01, step 400: effective gates give four pathways of one corner", "all seeds", f"{four} of {len(early)}", four == len(early))
+        )  # fmt: skip
+        single = max(row[1] for row in early)
+        found.append(
+            Claim("19", "std .01, step 400: unit mass on for one corner by exact gates", "0", f"{single:.2g}", single < 0.01)
+        )  # fmt: skip
+    return found
+
+
+def sheets(entries: Sequence[Entry]) -> list[Sheet]:
+    """Gatings, and ReLU networks by size of the start."""
+    rows = []
+    for item, r in parts(entries, "given"):
+        b0 = mean_of(r["fitted"], "xor", item["gating"]) if r["fitted"] else ""
+        rows.append(
+            (
+                GATINGS[item["gating"]][0], f"{r['s']:.4f}", f"{2 * r['s']:.4f}",
+                "never" if r["t_half"] is None else f"{r['t_half']:.2f}", f"{r['difference']:.1e}", str(b0),
+                f"{max(r['calibrated_error']):.3f}" if r["calibrated_error"] else "", f"{len(r['random'])}",
+            )
+        )  # fmt: skip
+    made = [
+        Sheet(
+            title="Given gates",
+            columns=("gating", "s", "rate 2s", "t half", "aligned: difference", "fitted b0", "random: error", "seeds"),
+            rows=tuple(rows),
+            notes=(
+                "t half: loss 1/4, from b0 = .1. Difference and error: largest |loss - prediction| of the run; random "
+                "starts are orthogonal of gain .1, with b0 fitted to the time at which the loss crosses 1/4.",
+            ),
+        )
+    ]
+    relu = parts(entries, "relu")
+    rows = []
+    for std in dict.fromkeys(item["std"] for item, _ in relu):
+        mine = [r for item, r in relu if item["std"] == std]
+        stream = ("xor", "relu", std)
+        rows.append(
+            (
+                f"{std:g}", f"{len(mine)}", str(mean_of([r["half_time"] for r in mine], *stream, "t")),
+                str(mean_of([r["four"]["u0"] for r in mine], *stream, "u")),
+                f"{max(r['four']['error'] for r in mine):.4f}", f"{min(r['halves']['error'] for r in mine):.3f}",
+                f"{max(r['final'] for r in mine):.1e}",
+            )
+        )  # fmt: skip
+    if rows:
+        made.append(
+            Sheet(
+                title="ReLU 2-128-1",
+                columns=(
+                    "std",
+                    "seeds",
+                    "t half",
+                    "fitted u0",
+                    "four: largest error",
+                    "halves: smallest",
+                    "final loss",
+                ),
+                rows=tuple(rows),
+                notes=("Mean over seeds with a 95 % interval. u0: fitted start of the law, as a share of the target.",),
+            )
+        )
+    return made
+
+
+def draw(entries: Sequence[Entry]) -> Any:
+    """Given gates; a ReLU network; its gates."""
+    relu = [(item, r) for item, r in parts(entries, "relu") if item["std"] == 0.01]
+    made, (left, middle, right) = panels(3)
+    for hue, (item, r) in zip(HUES, parts(entries, "given")):
+        for curve in r["random"]:
+            left.plot(r["time"], curve, **SEED)
+        left.plot(r["time"], r["aligned"], label=GATINGS[item["gating"]][0], **simulated(hue))
+        left.plot(r["time"], r["predicted"], **PREDICTED)
+    left.plot([], [], label="predicted", **PREDICTED)
+    left.plot([], [], label="random starts", **SEED)
+    named(left, "Given gates", "time (step size x steps)", "loss, 1/2 <(y - f)$^2$>")
+    left.set_ylim(-0.02, 0.95)
+    left.set_xlim(0, 16)
+    left.set_yticks([0, 0.1, 0.2, 0.3, 0.4, 0.5])
+    legend(left, "upper right")
+    for k, (_, r) in enumerate(relu):
+        middle.plot(r["time"], r["loss"], label="ReLU networks" if not k else None, **simulated(HUES[0]))
+    for k, (_, r) in enumerate(relu):
+        middle.plot(
+            r["time"], r["four"]["curve"], label="law of four pathways, calibrated" if not k else None, **PREDICTED
+        )
+        middle.plot(r["time"], r["halves"]["curve"], label="control: law of halves" if not k else None, **CONTROL)
+    named(middle, "A ReLU network, 2-128-1", "time (step size x steps)", "loss, 1/2 <(y - f)$^2$>")
+    middle.set_ylim(-0.02, 0.95)
+    middle.set_xlim(0, 16)
+    middle.set_yticks([0, 0.1, 0.2, 0.3, 0.4, 0.5])
+    legend(middle, "upper right")
+    for k, (_, r) in enumerate(relu):
+        steps = np.arange(len(r["gates"]))
+        right.plot(steps, [row[2] for row in r["gates"]], color=HUES[0], marker="o", markersize=4, linewidth=1.2,
+                   label="effective gates (threshold .05)" if not k else None)  # fmt: skip
+        right.plot(steps, [row[1] for row in r["gates"]], color=HUES[5], marker="s", markersize=4, linewidth=1.2,
+                   linestyle=":", label="exact gates (z > 0)" if not k else None)  # fmt: skip
+    named(right, "Units that are on for one corner only", "step of gradient descent", "share of |w_in| |w_out|")
+    right.set_xticks(range(len(LOOKED)), [str(step) for step in LOOKED], fontsize="small")
+    right.set_ylim(-0.03, 1.25)
+    right.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    legend(right, "upper left")
+    return made
+
+
+def caption(entries: Sequence[Entry]) -> str:
+    """Normalisation, seeds, intervals, control."""
+    given, relu = parts(entries, "given"), [item for item, _ in parts(entries, "relu") if item["std"] == 0.01]
+    return (
+        "XOR. Loss: half the mean squared error over the four corners, each with weight 1/4; no answer has 1/2. Left: "
+        "full-batch gradient descent (step .02) from aligned weights of strength .1 (coloured) and the reduction from "
+        f"the same start (dashed), which is exact; grey: {given[0][0]['seeds']} random orthogonal starts of gain .1 each. "
+        "Control: one pathway, and one for each diagonal, see no correlation and stay at 1/2. Middle: "
+        f"{len(relu)} ReLU networks (normal weights, std .01); the law of four pathways with one number fitted where the "
+        "loss crosses 1/4; control: the law of two half-planes, fitted alike. Right: share of units, weighted by "
+        "|w_in| |w_out|, that are on for exactly one corner. Single seeds are drawn, not intervals."
+    )
+
+
+FIGURE = Figure(
+    "xor", "XOR: which gating learns it, and which one a ReLU network finds", items, work, claims, sheets, draw, caption
+)
