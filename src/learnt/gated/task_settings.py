@@ -32,8 +32,10 @@ NAMED: Mapping[str, Callable[..., GatedTask]] = {
     "routing": gated_tasks.routing, "random_dag": gated_tasks.random_dag,
 }  # fmt: skip
 MOST_WEIGHTS = 100_000_000  # numbers in all weights of a graph
-MOST: Mapping[str, int] = {"M": 1_000, "K": 1_000, "levels": 12, "hidden": 10_000, "modes": 500, "contexts": 10_000, "items": 100_000,
-        "shared_layers": 100, "in_layers": 100, "out_layers": 100}  # fmt: skip
+MOST: Mapping[str, int] = {
+    "M": 1_000, "K": 1_000, "levels": 12, "hidden": 10_000, "modes": 500, "contexts": 10_000, "items": 100_000,
+    "shared_layers": 100, "in_layers": 100, "out_layers": 100,
+}  # fmt: skip
 _INTEGER = 2**31
 MOST_GATES = 20_000_000  # trained pairs times domains
 _DATA = ("nodes", "edges", "x", "y", "gates", "contexts", "prob", "context_prob", "prob_sums_to", "arrays")

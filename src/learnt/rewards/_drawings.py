@@ -8,14 +8,13 @@ their numbers.
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from learnt.core.errors import InputError, NotApplicable
+from learnt.core.errors import NotApplicable
+from learnt.io.figures import axes, figure, shown, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,54 +37,6 @@ class Panel(NamedTuple):
     unit: str = ""
 
 
-def shown(text: object, limit: int = 24) -> str:
-    """One line of text without characters that act or that cannot be drawn; long text ends with an ellipsis."""
-    clean = "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in str(text))
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
-
-
-def axes(width: float = 6.4, height: float = 3.6) -> Axes:
-    """Axes of a new figure without a window."""
-    return figure(width, height).add_subplot()
-
-
-def figure(width: float, height: float) -> Any:
-    """A new figure without a window."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    made = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(made)
-    return made
-
-
-def save(made: Any, path: str | Path) -> Path:
-    """Write a figure as .png, .svg or .pdf, atomically and without dates, so that equal pictures are equal bytes.
-
-    Raises:
-        InputError: another suffix.
-    """
-    import io
-
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_pdf import FigureCanvasPdf
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    from learnt.io.atomic import write_bytes
-
-    suffix, buffer = Path(path).suffix.lower(), io.BytesIO()
-    with rc_context({"svg.hashsalt": "learnt"}):
-        if suffix == ".png":
-            made.canvas.print_png(buffer, metadata={"Software": None})
-        elif suffix == ".svg":
-            FigureCanvasSVG(made).print_svg(buffer, metadata={"Date": None})
-        elif suffix == ".pdf":
-            FigureCanvasPdf(made).print_pdf(buffer, metadata={"CreationDate": None})
-        else:
-            raise InputError("path", found=str(path), expected="a name that ends in .png, .svg or .pdf")
-    return write_bytes(path, buffer.getvalue())
-
-
 def heatmap(values: np.ndarray, names: Sequence[str], title: str, ax: Axes | None = None) -> Axes:
     """A matrix (K, K) of distances."""
     k = len(names)
@@ -105,7 +56,7 @@ def heatmap(values: np.ndarray, names: Sequence[str], title: str, ax: Axes | Non
     ax.figure.colorbar(image, ax=ax, fraction=0.04, pad=0.02)
     for spine in ax.spines.values():
         spine.set_visible(False)
-    _title(ax, title)
+    titled(ax, title)
     return ax
 
 
@@ -146,7 +97,7 @@ def plane(points: np.ndarray, names: Sequence[str], title: str, ax: Axes | None 
     ax.margins(0.2)
     ax.grid(color="0.9", linewidth=0.8)
     ax.set_axisbelow(True)
-    _title(ax, title)
+    titled(ax, title)
     return ax
 
 
@@ -167,7 +118,7 @@ def bars(labels: Sequence[str], series: Mapping[str, np.ndarray], title: str, ax
         text.set_parse_math(False)
     for side in ("top", "right", "left"):
         ax.spines[side].set_visible(False)
-    _title(ax, title)
+    titled(ax, title)
     return ax
 
 
@@ -221,7 +172,7 @@ def _grid(ax: Axes, mdp: TabularMDP, panel: Panel) -> None:
     ax.set_xticks(range(columns), [str(c) for c in range(columns)], fontsize="small")
     ax.set_yticks(range(rows), [str(r) for r in range(rows)], fontsize="small")
     ax.tick_params(length=0)
-    _title(ax, panel.title, 34)
+    titled(ax, panel.title, 34)
 
 
 def _arrows(ax: Axes, column: int, row: int, chances: np.ndarray, actions: Sequence[str]) -> None:
@@ -238,10 +189,3 @@ def _arrows(ax: Axes, column: int, row: int, chances: np.ndarray, actions: Seque
             )  # fmt: skip
         else:
             ax.plot(column, row, marker="o", markersize=7, markerfacecolor="none", markeredgecolor="black")
-
-
-def _title(ax: Axes, text: str, width: int = 60) -> None:
-    from textwrap import wrap
-
-    lines = [part for line in text.split("\n") for part in wrap(shown(line, 200), width)]
-    ax.set_title("\n".join(lines), parse_math=False, loc="left", fontsize="medium")

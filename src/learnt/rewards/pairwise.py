@@ -92,7 +92,7 @@ class RewardMatrix:
         return f"RewardMatrix({len(self)} x {len(self)}, {self.spec} in {self.mdp})"
 
     def _lines(self) -> list[str]:
-        from learnt.rewards._drawings import shown
+        from learnt.io.figures import shown
 
         kept = range(min(len(self), LISTED))
         names = [f"({i + 1}) {shown(self.names[i], 20)}" for i in kept]
@@ -195,18 +195,18 @@ class RewardMatrix:
 
     def save_picture(self, path: str | Path) -> Path:
         """Write heat map, dendrogram and map, one below the other, as .png, .svg or .pdf; returns the path."""
-        from learnt.rewards import _drawings
+        from learnt.io.figures import figure, save
 
         side = min(10.0, 3.0 + 0.3 * len(self))
-        made = _drawings.figure(side + 1.0, 3 * side)
+        made = figure(side + 1.0, 3 * side)
         for ax, kind in zip(made.subplots(3, 1), get_args(Kind), strict=True):
             self.plot(kind, ax)
-        return _drawings.save(made, path)
+        return save(made, path)
 
     def to_html(self, path: str | Path, *, title: str = "How these rewards lie to each other") -> Path:
         """Write one self-contained page without scripts: the three pictures and the numbers; returns its path."""
         from learnt.io.atomic import write_text
-        from learnt.rewards._page import Figure, Table, page
+        from learnt.io.pages import Figure, Table, page
 
         kinds = {"heatmap": "All distances.", "dendrogram": "Groups of rewards.", "map": "The rewards in the plane."}
         pictures = [Figure(self.plot(kind), text) for kind, text in kinds.items()]  # type: ignore[arg-type]

@@ -26,7 +26,8 @@ import numpy as np
 
 from learnt.core.errors import InputError, NotApplicable
 from learnt.core.version import provenance
-from learnt.rewards._drawings import Panel, bars, grids, shown
+from learnt.io.figures import shown
+from learnt.rewards._drawings import Panel, bars, grids
 from learnt.rewards._pairs import cautions, checked_metric, distances_of, standard_forms
 from learnt.rewards.bounds import regret_bounds
 from learnt.rewards.canonical import Canonicalisation, with_options
@@ -207,7 +208,7 @@ class RewardComparison:
     def to_html(self, path: str | Path, *, title: str = "Would optimising one reward be safe for the other?") -> Path:
         """Write one self-contained page without scripts; returns its path."""
         from learnt.io.atomic import write_text
-        from learnt.rewards._page import Figure, Table, page
+        from learnt.io.pages import Figure, Table, page
 
         tables = [Table("", self.facts())]
         if self.largest:

@@ -1,4 +1,4 @@
-"""One self-contained page about rewards: pictures, tables, the numbers as JSON. It runs nothing and asks for nothing.
+"""One self-contained page: pictures, tables, the numbers as JSON. It runs nothing and asks for nothing.
 
 Text from users passes two gates: characters that act are replaced, then HTML is escaped. The page has no script; its
 style is allowed by its hash, pictures are data inside the page, and its policy forbids everything else. Equal numbers
@@ -10,13 +10,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from learnt.core.version import VERSION
-from learnt.rewards._drawings import shown
+from learnt.io.figures import png_uri, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,8 +56,10 @@ def page(
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     body = [f"<h1>{_text(title)}</h1>"]
     body += [f'<p class="note">{_text(note)}</p>' for note in notes]
-    body += [f'<figure><img alt="{_text(f.alt)}" src="{png(f.drawn)}"><figcaption>{_text(f.alt)}</figcaption></figure>'
-             for f in figures]  # fmt: skip
+    for picture in figures:
+        alt = _text(picture.alt)
+        image = f'<img alt="{alt}" src="{png_uri(picture.drawn)}">'
+        body.append(f"<figure>{image}<figcaption>{alt}</figcaption></figure>")
     body += [_table(table) for table in tables]
     embedded = json.dumps(data, allow_nan=False, sort_keys=True)
     for character, escape in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
@@ -71,14 +72,6 @@ def page(
         + f'\n<footer>learnt {VERSION}</footer>\n<script type="application/json" id="learnt-data">{embedded}</script>'
         + "</body></html>\n"
     )
-
-
-def png(drawn: Any) -> str:
-    """A data URI of the figure that axes belong to, without dates or versions."""
-    figure = getattr(drawn, "figure", None) or drawn
-    buffer = io.BytesIO()
-    figure.canvas.print_png(buffer, metadata={"Software": None})
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _text(value: Any) -> str:
