@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from learnt.core.errors import InputError, NotApplicable, ShapeError
+from learnt.gated._room import Room
 from learnt.gated.gate_patterns import ahead, band, random_regular
 from learnt.gated.routing_data import routing_data
 from learnt.gated.routing_net import PairLoss, RoutingNet, fold, hidden, unfold
@@ -60,12 +61,33 @@ def test_the_loss_of_trained_pairs_and_its_gradient_are_those_of_all_pairs_maske
         doubled = type(data)(**{**vars(data), "maps": None if data.maps is None else data.maps.double()})
         losses = PairLoss(doubled, gate, kind).stacked(networks[0], stacked, batch)
         found = torch.autograd.grad(losses.sum(), list(stacked.values()))
+        roomy = PairLoss(doubled, gate, kind, room=Room())
+        for _ in range(2):  # the second gradient is written over the first
+            same = roomy.stacked(networks[0], stacked, batch)
+            again = torch.autograd.grad(same.sum(), list(stacked.values()))
+        torch.testing.assert_close(same, losses, atol=1e-12, rtol=1e-12)
+        torch.testing.assert_close(again, found, atol=1e-12, rtol=1e-12)
         for r, network in enumerate(networks):
             expected = all_pairs_loss(doubled, network, gate, x, y, kind)
             torch.testing.assert_close(losses[r], expected)
             slopes = torch.autograd.grad(expected, list(network.parameters()))
             for seen, right in zip(found, slopes, strict=True):
                 torch.testing.assert_close(seen[r], right, atol=1e-12, rtol=1e-10)
+
+
+def test_gradients_of_encoders_are_written_to_one_place_in_the_order_of_the_weights():
+    data, room = DATA["permute"], Room()
+    objective = PairLoss(data, band(4, 2), folded=True, room=room)
+    tensors = {k: p.detach().unsqueeze(0).requires_grad_() for k, p in net(0).named_parameters()}
+    places = set()
+    for start in (0, 5):
+        x, y = data.train_x[start : start + 5].double().unsqueeze(0), data.train_y[start : start + 5].unsqueeze(0)
+        z = objective.stacked(net(0), tensors, Batch(x, y, torch.arange(5).unsqueeze(0), {}))
+        (slope,) = torch.autograd.grad(z.sum(), [tensors["encoder"]])
+        assert slope.is_contiguous()
+        places.add(slope.data_ptr())
+    assert len(places) == 1
+    assert room.like(slope.float()).dtype == torch.float32  # another kind of tensor has other memory
 
 
 def test_folded_encoders_read_raw_pixels_as_the_others_read_permuted_ones():

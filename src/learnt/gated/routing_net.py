@@ -2,10 +2,10 @@
 
     z_i = trunk(enc_i(x_i)),   logits_ij = dec_j(z_i) for pairs (i, j) with gate_ij = 1
 
-Encoders that read one and the same vector are one product with all their weights; the trained decoders of an input
-domain are gathered and multiplied at once, those of all domains with equally many trained pairs as one batch of
-products. Work and memory are proportional to the trained pairs; the reference code (facebookresearch/gated-dln)
-computes all M^2 and masks them. All functions take stacked weights (R, ...) of R replicas.
+The encoders are one batch of products; the trained decoders of an input domain are gathered and multiplied at once,
+those of all domains with equally many trained pairs as one batch of products. Work and memory are proportional to the
+trained pairs; the reference code (facebookresearch/gated-dln) computes all M^2 and masks them. All functions take
+stacked weights (R, ...) of R replicas.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from learnt.core.errors import InputError
 from learnt.core.examples import Examples
 from learnt.gated._frozen import finite, whole
+from learnt.gated._room import Room, encoded
 from learnt.gated.gate_patterns import gate_matrix
 from learnt.gated.routing_data import RoutingData
 from learnt.train.objectives import Batch, Model
@@ -78,19 +79,27 @@ def _xavier(shape: tuple[int, ...], gain: float, dtype: torch.dtype) -> nn.Param
     return nn.Parameter(torch.empty(shape, dtype=dtype).uniform_(-bound, bound))
 
 
-def hidden(tensors: Tensors, x: torch.Tensor, relu: bool) -> torch.Tensor:
-    """(R, b, M, h) what the trunk makes of each input domain; x is (R, b, d), or (R, b, M, d) by domain."""
+def hidden(tensors: Tensors, x: torch.Tensor, relu: bool, room: Room | None = None) -> torch.Tensor:
+    """(R, M, b, h) what the trunk makes of each input domain.
+
+    Args:
+        tensors: stacked weights.
+        x: (R, b, d), or (R, b, M, d) by domain.
+        relu: whether hidden layers have ReLU.
+        room: where gradients of the encoders are written, anew at each step; None for ones of their own.
+    """
     weight, bias = tensors["encoder"], tensors.get("encoder_bias")
     replicas, m, h, d = weight.shape
-    if x.ndim == 3:
-        z = _affine(x, weight.reshape(replicas, m * h, d), None if bias is None else bias.reshape(replicas, m * h))
-        z = z.unflatten(-1, (m, h))
+    shown = x.unsqueeze(1).expand(-1, m, -1, -1) if x.ndim == 3 else x.transpose(1, 2)
+    if room is not None:
+        z = encoded(shown, weight, room)
+    elif x.ndim == 3:
+        z = torch.bmm(x, weight.reshape(replicas, m * h, d).mT).unflatten(-1, (m, h)).transpose(1, 2)
     else:
-        rows = x.transpose(1, 2).reshape(replicas * m, -1, d)
-        z = _affine(rows, weight.reshape(replicas * m, h, d), None if bias is None else bias.reshape(replicas * m, h))
-        z = z.unflatten(0, (replicas, m)).transpose(1, 2)
+        z = torch.matmul(shown, weight.mT)
+    z = z if bias is None else z + bias.unsqueeze(2)
     z = z.relu() if relu else z
-    shape, rows = z.shape, z.reshape(replicas, -1, h)
+    shape, rows = z.shape, z.reshape(len(z), -1, z.shape[-1])
     for k in range(tensors["trunk"].shape[1]):
         shift = tensors["trunk_bias"][:, k] if "trunk_bias" in tensors else None
         rows = _affine(rows, tensors["trunk"][:, k], shift)
@@ -99,12 +108,12 @@ def hidden(tensors: Tensors, x: torch.Tensor, relu: bool) -> torch.Tensor:
 
 
 def all_pairs(tensors: Tensors, z: torch.Tensor) -> torch.Tensor:
-    """(R, b, M, M, C) logits of every pair, for evaluation."""
+    """(R, b, M, M, C) logits of every pair from what the trunk made (R, M, b, h), for evaluation."""
     weight, bias = tensors["decoder"], tensors.get("decoder_bias")
     replicas, m, c, h = weight.shape
     rows = z.reshape(replicas, -1, h)
     out = _affine(rows, weight.reshape(replicas, m * c, h), None if bias is None else bias.reshape(replicas, m * c))
-    return out.view(*z.shape[:3], m, c)
+    return out.view(*z.shape[:3], m, c).transpose(1, 2)
 
 
 def _affine(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
@@ -121,17 +130,20 @@ class PairLoss:
         gate: (M, M) 0/1, rows input domains; the trained pairs.
         kind: "cross_entropy" or "squared_error".
         folded: whether the encoders have been folded into the order of the raw pixels (see `fold`).
+        room: where gradients of the encoders are written, over those of the step before; None for ones of their own.
     """
 
     def __init__(
-        self, data: RoutingData, gate: np.ndarray, kind: str = "cross_entropy", *, folded: bool = False
-    ) -> None:
+        self, data: RoutingData, gate: np.ndarray, kind: str = "cross_entropy", *, folded: bool = False,
+        room: Room | None = None,
+    ) -> None:  # fmt: skip
         if kind not in ("cross_entropy", "squared_error"):
             raise InputError("loss", found=repr(kind), expected="'cross_entropy' or 'squared_error'")
         open_pairs = gate_matrix(gate)
         if len(open_pairs) != data.domains:
             raise InputError("gate", found=f"{len(open_pairs)} domains", expected=f"{data.domains}, as in the data")
         self.data, self.kind, self._raw = data, kind, folded or (data.pixels is None and data.maps is None)
+        self._room = room
         self.pairs = int(open_pairs.sum())
         degrees = open_pairs.sum(1).astype(int)
         self._groups: list[tuple[torch.Tensor | None, torch.Tensor]] = []
@@ -162,12 +174,16 @@ class PairLoss:
         if not self._raw:
             x = batch.extra["views"] if "views" in batch.extra else self.data.views(x)
         net: RoutingNet = model  # pyright: ignore[reportAssignmentType]
-        return self.of_hidden(tensors, hidden(tensors, x, net.relu), batch.targets())
+        return self.of_hidden(tensors, hidden(tensors, x, net.relu, self._room), batch.targets())
 
     def of_hidden(self, tensors: Tensors, z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """(R,) losses from what the trunk made (R, b, M, h) and classes (R, b)."""
+        """(R,) losses from what the trunk made (R, M, b, h) and classes (R, b).
+
+        Classes are the second axis of the logits, not the last: of ten numbers beside each other torch takes the
+        cross-entropy several times more slowly.
+        """
         weight, bias = tensors["decoder"], tensors.get("decoder_bias")
-        replicas, b, _, h = z.shape
+        replicas, _, b, h = z.shape
         c = weight.shape[2]
         place = z.device
         named = self.data.labels.to(place)[:, y].transpose(0, 1)  # (R, M, b)
@@ -175,16 +191,20 @@ class PairLoss:
         for inputs, decoders in self._groups:
             g, degree = decoders.shape
             flat = decoders.reshape(-1).to(place)
-            some = z if inputs is None else z.index_select(2, inputs.to(place))
-            rows = some.transpose(1, 2).reshape(replicas * g, b, h)
+            some = z if inputs is None else z.index_select(1, inputs.to(place))
+            columns = some.reshape(replicas * g, b, h).mT
             chosen = weight.index_select(1, flat).view(replicas * g, degree * c, h)
-            shift = None if bias is None else bias.index_select(1, flat).view(replicas * g, degree * c)
-            logits = _affine(rows, chosen, shift).view(replicas, g, b, degree, c)
-            right = named.index_select(1, flat).view(replicas, g, degree, b).transpose(2, 3)
-            if self.kind == "cross_entropy":
-                lost = F.cross_entropy(logits.reshape(-1, c), right.reshape(-1), reduction="none")
+            if bias is None:
+                logits = torch.bmm(chosen, columns)
             else:
-                lost = 0.5 * (logits - F.one_hot(right, c).to(logits.dtype)).square()
+                shift = bias.index_select(1, flat).view(replicas * g, degree * c, 1)
+                logits = torch.baddbmm(shift, chosen, columns)
+            logits = logits.view(-1, c, b)
+            right = named.index_select(1, flat).view(-1, b)
+            if self.kind == "cross_entropy":
+                lost = F.cross_entropy(logits, right, reduction="none")
+            else:
+                lost = 0.5 * (logits - F.one_hot(right, c).mT.to(logits.dtype)).square()
             total = total + lost.view(replicas, -1).sum(1)
         return total / (self.pairs * b)
 

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from learnt.core.errors import InputError, NotApplicable
 from learnt.core.examples import Examples
 from learnt.gated._frozen import finite, frozen, whole
+from learnt.gated._room import Room
 from learnt.gated.gate_patterns import gate_matrix
 from learnt.gated.routing_data import RoutingData
 from learnt.gated.routing_net import PairLoss, RoutingNet, all_pairs, fold, hidden, unfold
@@ -128,7 +129,7 @@ def train_routing(
             raise InputError(
                 name, found=repr(value), expected=f"a number {'above' if name == 'lr' else 'of at least'} 0"
             )
-    objective = PairLoss(data, pairs, loss, folded=data.pixels is not None)
+    objective = PairLoss(data, pairs, loss, folded=data.pixels is not None, room=Room())
     sizes = (data.domains, data.width, hidden, data.classes)
     options: Any = {"shared_layers": shared_layers, "relu": relu, "bias": bias, "gain": gain, "dtype": dtype}
     population = Population(lambda: RoutingNet(*sizes, **options), count, seed=derive(seed, "routing"))
