@@ -5,8 +5,10 @@ import os
 import re
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from learnt.core.errors import InputError, StorageError
@@ -255,22 +257,35 @@ def test_why_not_another_label_shows_its_votes_and_their_sum(see):
     shown_page.select_option("#instead", label="0")
     asked = traced.why(3, "0")
     rows = [row.split() for row in shown_page.locator("#why .vote:not(.head)").all_inner_texts()]
-    assert {row[0]: row[-3:-1] for row in rows[:-1]} == {
-        part.variable: [f"{part.label:g}".replace("-", "−"), f"{part.instead:g}".replace("-", "−")]
-        for part in asked.parts
-        if part.label or part.instead
+    assert {row[0]: [float(x.replace("−", "-")) for x in row[-3:-1]] for row in rows[:-1]} == {
+        part.variable: [part.label, part.instead] for part in asked.parts if part.label or part.instead
     }
-    assert rows[-1][-1] == f"+{asked.margin:g}"
+    assert rows[-1][-1].startswith("+") and float(rows[-1][-1]) == asked.margin
     bars = shown_page.locator("#why rect").evaluate_all("all => all.map(r => Number(r.getAttribute('width')))")
     assert max(bars) > 50 and min(bars) >= 0
     assert said == []
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("size", [1e-9, 1e-4, 1.0, 1e4, 1e9])
+def test_votes_of_every_size_stay_inside_their_panel(see, size):
+    program = golden("double_hist")
+    rng = np.random.default_rng(0)
+    shapes = {name: (k, len(program.labels)) for name, k in program.cardinality.items()}
+    votes = {name: rng.normal(size=s) * size * 10.0 ** rng.integers(-4, 1) for name, s in shapes.items()}
+    shown_page, said, _ = see(trace(replace(program, classifier=votes), ["<s>", "1", "1", "2"]))
+    out = shown_page.evaluate(
+        "() => [...document.querySelectorAll('#why .vote .nums > *')].filter(e => e.getBoundingClientRect().right > "
+        "e.closest('.panel').getBoundingClientRect().right - 8 || e.scrollWidth > e.clientWidth + 1).map(e => e.textContent)"
+    )
+    assert out == [] and said == []
+
+
+@pytest.mark.browser
 def test_a_pooled_program_explains_its_one_answer(see):
     shown_page, said, _ = see(trace(golden("pool"), ["where", "is"]))
     assert shown_page.inner_text(".lead") == "Answer for the whole input: LOC, before HUM."
-    assert shown_page.locator("#why .vote.sum").inner_text().split()[-1] == "+0.81"
+    assert shown_page.locator("#why .vote.sum").inner_text().split()[-1] == "+0.810"
     assert "where" in shown_page.inner_text("#share")
     assert said == []
 

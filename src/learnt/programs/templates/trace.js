@@ -23,6 +23,18 @@
     const text = x === 0 ? "0" : size >= 1e6 || size < 5e-5 ? x.toExponential(2) : size >= 1000 ? x.toFixed(0) : String(Number(x.toPrecision(3)));
     return (signed && x > 0 ? "+" : "") + text.replaceAll("-", "\u2212");
   };
+  // numbers that stand in one column: as many decimals as the largest needs for four digits and the margin for two
+  const alike = (values, margin) => {
+    const size = Math.max(...values.map(Math.abs)), digits = x => -Math.floor(Math.log10(Math.abs(x)));
+    let decimals = size ? Math.max(3 + digits(size), margin ? 1 + digits(margin) : 0, 0) : 0;
+    if (size >= 1e5 || decimals > 5)
+      return (x, signed) => (signed && x > 0 ? "+" : "") + (x === 0 ? "0" : x.toExponential(1).replaceAll("-", "\u2212"));
+    while (decimals && values.every(x => Math.abs(Number(x.toFixed(decimals - 1)) - x) < 1e-9 * size)) decimals--;
+    return (x, signed) => {
+      const text = x.toFixed(decimals), zero = !Number(text);
+      return (signed && x > 0 && !zero ? "+" : "") + (zero ? text.replace("-", "") : text.replace("-", "\u2212"));
+    };
+  };
 
   // what is shown: the place chosen by a click or the keyboard, or the place under the pointer
   let chosen = { i: data.start, v: null }, over = null, wanted = null, asked = null;
@@ -158,6 +170,8 @@
       body.append(made);
     };
     const nums = (a, b, c) => { const box = make("span", undefined, "nums"); box.append(make("span", a, "one"), make("span", b, "two"), make("b", c)); return box; };
+    const logits = data.logits[row], margin = logits[one] - logits[two];
+    const shown = alike([...speaking.flatMap(p => [p.one, p.two, p.one - p.two]), logits[one], logits[two], margin], margin);
     if (speaking.length) line("vote head", [make("span", "variable"), make("span", "votes"), nums("for", "against", "lead")]);
     for (const p of speaking) {
       const bar = draw("svg", { viewBox: "0 0 200 18", preserveAspectRatio: "none", "aria-hidden": "true" });
@@ -168,10 +182,10 @@
       who.append(make("span", p.name));
       if (p.value !== "") { const value = make("bdi", `= ${p.value}`); const small = make("span", undefined, "val"); small.append(value); who.append(small); }
       box.append(bar);
-      line("vote", [who, box, nums(number(p.one), number(p.two), number(p.one - p.two, true))]);
+      line("vote", [who, box, nums(shown(p.one), shown(p.two), shown(p.one - p.two, true))]);
     }
-    const silent = parts.length - speaking.length, logits = data.logits[row], margin = logits[one] - logits[two];
-    line("vote sum", [make("span", "sum"), make("span", ""), nums(number(logits[one]), number(logits[two]), number(margin, true))]);
+    const silent = parts.length - speaking.length;
+    line("vote sum", [make("span", "sum"), make("span", ""), nums(shown(logits[one]), shown(logits[two]), shown(margin, true))]);
     const notes = [];
     if (margin === 0) notes.push("A tie: the label that comes first wins.");
     if (data.masked.includes(two)) notes.push(`${data.labels[two]} is masked: never predicted, whatever its votes.`);
