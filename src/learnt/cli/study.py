@@ -1,4 +1,4 @@
-"""`learnt study starc|reacher|pendulum|preferences|programs`: experiments, with the published numbers beside ours."""
+"""`learnt study starc|reacher|pendulum|preferences|programs|gated`: experiments, published numbers beside ours."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from learnt.cli.study_gated import gated
+
 _Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
 app = App(name="study", help="Run a paper's experiment: published numbers beside ours.")
+app.command(gated)
 
 
 @app.command

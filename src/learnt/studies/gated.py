@@ -24,11 +24,27 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from learnt.core.errors import InputError
-from learnt.studies import gated_routing, gated_xor
+from learnt.studies import (
+    gated_depth,
+    gated_hierarchy,
+    gated_init,
+    gated_race,
+    gated_routing,
+    gated_xor,
+    gated_zeroshot,
+)
 from learnt.studies.gated_plan import Entry, Figure, Item, Options
 from learnt.studies.gated_record import GatedStudy, recorded
 
-FIGURES: tuple[Figure, ...] = (gated_xor.FIGURE, gated_routing.FIGURE)
+FIGURES: tuple[Figure, ...] = (
+    gated_xor.FIGURE,
+    gated_routing.FIGURE,
+    gated_zeroshot.FIGURE,
+    gated_init.FIGURE,
+    gated_depth.FIGURE,
+    gated_hierarchy.FIGURE,
+    gated_race.FIGURE,
+)
 NAMES = tuple(figure.name for figure in FIGURES)
 
 

@@ -29,7 +29,7 @@ def simulated(hue: str) -> dict[str, Any]:
 
 def panels(count: int, *, width: float = 4.3, height: float = 3.7) -> tuple[Any, list[Any]]:
     """A new figure with so many axes beside each other."""
-    from learnt.rewards._drawings import figure
+    from learnt.io.figures import figure
 
     made = figure(width * count, height)
     row = [made.add_subplot(1, count, k + 1) for k in range(count)]

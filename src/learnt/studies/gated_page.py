@@ -1,4 +1,4 @@
-"""All figures of a study on one page: a single HTML file that opens offline, runs nothing and asks nothing of anyone."""
+"""All figures of a study on one page: one HTML file that opens offline, runs nothing and asks nothing of anyone."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def recorded(directory: Path, seed: int, command: str, asked: Sequence[Entry], f
 
 def pictures(study: GatedStudy, names: set[str]) -> None:
     """Draw these figures, and those whose file is missing, as SVG and PNG, each written in one piece."""
-    from learnt.rewards._drawings import save
+    from learnt.io.figures import save
 
     folder = ensure_directory(study.directory / "figures")
     for figure in study.figures:

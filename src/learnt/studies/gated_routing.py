@@ -1,6 +1,6 @@
 """When does a routing network learn what? M encoders and decoders around a shared layer; checks 7, 8 and 25.
 
-    L = 1/2 w sum over trained pairs of ||Y - W_out(j) W_hid W_in(i) X||^2,  w = 2 / 28: the authors' notebook, 244 at start
+    L = w/2 sum over trained pairs of ||Y - W_out(j) W_hid W_in(i) X||^2,  w = 2/28 as in the notebook: 244 at start
 
 M = 7, K = 4, widths 64, full-batch gradient descent of step .02: from aligned weights of strength .08 the discrete
 reduction is the simulation; from random orthogonal weights of gain .2 one number is fitted to the first drop of the
@@ -116,28 +116,75 @@ def claims(entries: Sequence[Entry]) -> list[Claim]:
     for item, r in parts(entries, "aligned"):
         where = f"M = {item['M']}, K = {item['K']}"
         found.append(
-            Claim("8" if item["M"] == 7 else "7", f"{where}, aligned: largest |simulation - prediction| of 244", "< 1e-10",
-                  f"{r['difference']:.1e}", r["exact"] and r["difference"] < 1e-10)
-        )  # fmt: skip
+            Claim(
+                "8" if item["M"] == 7 else "7",
+                f"{where}, aligned: largest |simulation - prediction| of 244",
+                "< 1e-10",
+                f"{r['difference']:.1e}",
+                r["exact"] and r["difference"] < 1e-10,
+            )
+        )
         found.append(
-            Claim("", f"{where}, control: the same with a start that is 1 % off", "> 0.1", f"{r['wrong_start']:.2g}", r["wrong_start"] > 0.1)
-        )  # fmt: skip
+            Claim(
+                "",
+                f"{where}, control: the same with a start that is 1 % off",
+                "> 0.1",
+                f"{r['wrong_start']:.2g}",
+                r["wrong_start"] > 0.1,
+            )
+        )
         if item["M"] == 7:
             found.append(
-                Claim("8", "M = 7, K = 4: steps at which the loss crosses 151.5, 38.5, 9", "77, 158, 328", ", ".join(map(str, r["drops"])), r["drops"] == [77, 158, 328])
-            )  # fmt: skip
+                Claim(
+                    "8",
+                    "M = 7, K = 4: steps at which the loss crosses 151.5, 38.5, 9",
+                    "77, 158, 328",
+                    ", ".join(map(str, r["drops"])),
+                    r["drops"] == [77, 158, 328],
+                )
+            )
             found.append(
-                Claim("14", "M = 7, K = 4: largest stable step", "0.03757", f"{r['lr_max']:.5f}", abs(r["lr_max"] - 0.0375690) < 5e-4)
-            )  # fmt: skip
+                Claim(
+                    "14",
+                    "M = 7, K = 4: largest stable step",
+                    "0.03757",
+                    f"{r['lr_max']:.5f}",
+                    abs(r["lr_max"] - 0.0375690) < 5e-4,
+                )
+            )
     for _, r in parts(entries, "random"):
         errors, plain = _errors(r, "predicted"), _errors(r, "uncalibrated")
         fits = [row["b0"] for row in r["rows"]]
         found += [
-            Claim("25", "random starts: mean error of the predicted 2nd and 3rd drop", "<= 10 %", f"{100 * errors.mean():.1f} %", bool(errors.mean() <= 0.1)),
-            Claim("25", "random starts: largest of these errors", "<= 20 %", f"{100 * errors.max():.1f} %", bool(errors.max() <= 0.2)),
-            Claim("25", "random starts: fitted b0", "in [.065, .09]", f"{min(fits):.4f} to {max(fits):.4f}", 0.065 <= min(fits) and max(fits) <= 0.09),
-            Claim("", "control: mean error without calibration, b0 = gain", "> 50 %", f"{100 * plain.mean():.0f} %", bool(plain.mean() > 0.5)),
-        ]  # fmt: skip
+            Claim(
+                "25",
+                "random starts: mean error of the predicted 2nd and 3rd drop",
+                "<= 10 %",
+                f"{100 * errors.mean():.1f} %",
+                bool(errors.mean() <= 0.1),
+            ),
+            Claim(
+                "25",
+                "random starts: largest of these errors",
+                "<= 20 %",
+                f"{100 * errors.max():.1f} %",
+                bool(errors.max() <= 0.2),
+            ),
+            Claim(
+                "25",
+                "random starts: fitted b0",
+                "in [.065, .09]",
+                f"{min(fits):.4f} to {max(fits):.4f}",
+                0.065 <= min(fits) and max(fits) <= 0.09,
+            ),
+            Claim(
+                "",
+                "control: mean error without calibration, b0 = gain",
+                "> 50 %",
+                f"{100 * plain.mean():.0f} %",
+                bool(plain.mean() > 0.5),
+            ),
+        ]
     return found
 
 
@@ -160,10 +207,12 @@ def sheets(entries: Sequence[Entry]) -> list[Sheet]:
             title="Steps at which the loss crosses 151.5, 38.5 and 9 (M = 7, K = 4)",
             columns=("start", "seeds", "1st", "2nd", "3rd"),
             rows=tuple(rows),
-            notes=("Mean over seeds with a 95 % interval. The specification has 77, 158, 328 and, over 10 seeds, 78.9, "
-                   "160.0, 323.6; with b0 = .2 it has 30, 58, 116.",),
+            notes=(
+                "Mean over seeds with a 95 % interval. The specification has 77, 158, 328 and, over 10 seeds, 78.9, "
+                "160.0, 323.6; with b0 = .2 it has 30, 58, 116.",
+            ),
         )
-    ]  # fmt: skip
+    ]
 
 
 def draw(entries: Sequence[Entry]) -> Any:
@@ -211,12 +260,12 @@ def caption(entries: Sequence[Entry]) -> str:
     """Normalisation, seeds, intervals, control."""
     item, _ = parts(entries, "random")[0]
     return (
-        "Routing network with M = 7 input and output domains, K = 4 trained outputs for each input, the authors' tree of "
-        "4 items and 7 features. Loss: w/2 times the squared error summed over trained pairs and items, w = 2/28, 244 for "
-        "no answer. Full-batch gradient descent, step .02, widths 64. Left: aligned weights of strength .08 (blue) and "
-        "the discrete reduction (dashed), which is exact there; grey: "
-        f"{item['seeds']} random orthogonal starts of gain .2. Middle: for each of these, b0 is fitted to the first drop, "
-        f"of which {OBSERVED} steps are seen, and the second and third are predicted; control: predictions from b0 = .2 "
+        "Routing network with M = 7 input and output domains, K = 4 trained outputs for each input, the authors' "
+        "tree of 4 items and 7 features. Loss: w/2 times the squared error summed over trained pairs and items, w = "
+        "2/28, 244 for no answer. Full-batch gradient descent, step .02, widths 64. Left: aligned weights of "
+        f"strength .08 (blue) and the discrete reduction (dashed), which is exact there; grey: {item['seeds']} random "
+        "orthogonal starts of gain .2. Middle: for each of these, b0 is fitted to the first drop, of which "
+        f"{OBSERVED} steps are seen, and the second and third are predicted; control: predictions from b0 = .2 "
         "without calibration. Right: the four largest singular values of the shared layer in one random run, and the "
         "calibrated prediction; with random starts this is an approximation. Dots are single seeds."
     )

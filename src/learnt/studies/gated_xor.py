@@ -189,33 +189,69 @@ def claims(entries: Sequence[Entry]) -> list[Claim]:
     found.append(Claim("", "control: the same with a start that is 10 % off", "> 0.01", f"{wrong:.2g}", wrong > 0.01))
     still = min(min(given[name]["aligned"]) for name in ("single", "diagonals"))
     found.append(
-        Claim("6", "control: loss of one pathway, and of one a diagonal, at the end", ">= 0.5", f"{still:.3f}", still >= 0.5 - 1e-9)
-    )  # fmt: skip
+        Claim(
+            "6",
+            "control: loss of one pathway, and of one a diagonal, at the end",
+            ">= 0.5",
+            f"{still:.3f}",
+            still >= 0.5 - 1e-9,
+        )
+    )
     times = {name: given[name]["t_half"] or np.inf for name in given}
     order = times["halves"] < times["four"] < times["single"]
     found.append(
-        Claim("15", "halves learn before four, four before one", "in this order", " < ".join(f"{times[n]:.3g}" for n in ("halves", "four", "single")), order)
-    )  # fmt: skip
+        Claim(
+            "15",
+            "halves learn before four, four before one",
+            "in this order",
+            " < ".join(f"{times[n]:.3g}" for n in ("halves", "four", "single")),
+            order,
+        )
+    )
     relu = [r for _, r in parts(entries, "relu")]
     if relu:
         error = max(r["four"]["error"] for r in relu)
         other = min(r["halves"]["error"] for r in relu)
         found.append(
-            Claim("19", "ReLU: calibrated law of four pathways, largest error of all seeds", "<= 0.01", f"{error:.4f}", error <= 0.01)
-        )  # fmt: skip
+            Claim(
+                "19",
+                "ReLU: calibrated law of four pathways, largest error of all seeds",
+                "<= 0.01",
+                f"{error:.4f}",
+                error <= 0.01,
+            )
+        )
         found.append(
-            Claim("", "control: calibrated law of halves, smallest error of all seeds", "> 0.01", f"{other:.3f}", other > 0.01)
-        )  # fmt: skip
+            Claim(
+                "",
+                "control: calibrated law of halves, smallest error of all seeds",
+                "> 0.01",
+                f"{other:.3f}",
+                other > 0.01,
+            )
+        )
     early = [row for item, r in parts(entries, "relu") if item["std"] == 0.01 for row in r["gates"] if row[0] == 400]
     if early:
         four = sum(row[3] == 1.0 for row in early)
         found.append(
-            Claim("19", "std .01, step 400: effective gates give four pathways of one corner", "all seeds", f"{four} of {len(early)}", four == len(early))
-        )  # fmt: skip
+            Claim(
+                "19",
+                "std .01, step 400: effective gates give four pathways of one corner",
+                "all seeds",
+                f"{four} of {len(early)}",
+                four == len(early),
+            )
+        )
         single = max(row[1] for row in early)
         found.append(
-            Claim("19", "std .01, step 400: unit mass on for one corner by exact gates", "0", f"{single:.2g}", single < 0.01)
-        )  # fmt: skip
+            Claim(
+                "19",
+                "std .01, step 400: unit mass on for one corner by exact gates",
+                "0",
+                f"{single:.2g}",
+                single < 0.01,
+            )
+        )
     return found
 
 
@@ -226,11 +262,16 @@ def sheets(entries: Sequence[Entry]) -> list[Sheet]:
         b0 = mean_of(r["fitted"], "xor", item["gating"]) if r["fitted"] else ""
         rows.append(
             (
-                GATINGS[item["gating"]][0], f"{r['s']:.4f}", f"{2 * r['s']:.4f}",
-                "never" if r["t_half"] is None else f"{r['t_half']:.2f}", f"{r['difference']:.1e}", str(b0),
-                f"{max(r['calibrated_error']):.3f}" if r["calibrated_error"] else "", f"{len(r['random'])}",
+                GATINGS[item["gating"]][0],
+                f"{r['s']:.4f}",
+                f"{2 * r['s']:.4f}",
+                "never" if r["t_half"] is None else f"{r['t_half']:.2f}",
+                f"{r['difference']:.1e}",
+                str(b0),
+                f"{max(r['calibrated_error']):.3f}" if r["calibrated_error"] else "",
+                f"{len(r['random'])}",
             )
-        )  # fmt: skip
+        )
     made = [
         Sheet(
             title="Given gates",
@@ -249,12 +290,15 @@ def sheets(entries: Sequence[Entry]) -> list[Sheet]:
         stream = ("xor", "relu", std)
         rows.append(
             (
-                f"{std:g}", f"{len(mine)}", str(mean_of([r["half_time"] for r in mine], *stream, "t")),
+                f"{std:g}",
+                f"{len(mine)}",
+                str(mean_of([r["half_time"] for r in mine], *stream, "t")),
                 str(mean_of([r["four"]["u0"] for r in mine], *stream, "u")),
-                f"{max(r['four']['error'] for r in mine):.4f}", f"{min(r['halves']['error'] for r in mine):.3f}",
+                f"{max(r['four']['error'] for r in mine):.4f}",
+                f"{min(r['halves']['error'] for r in mine):.3f}",
                 f"{max(r['final'] for r in mine):.1e}",
             )
-        )  # fmt: skip
+        )
     if rows:
         made.append(
             Sheet(
@@ -321,13 +365,14 @@ def caption(entries: Sequence[Entry]) -> str:
     """Normalisation, seeds, intervals, control."""
     given, relu = parts(entries, "given"), [item for item, _ in parts(entries, "relu") if item["std"] == 0.01]
     return (
-        "XOR. Loss: half the mean squared error over the four corners, each with weight 1/4; no answer has 1/2. Left: "
-        "full-batch gradient descent (step .02) from aligned weights of strength .1 (coloured) and the reduction from "
-        f"the same start (dashed), which is exact; grey: {given[0][0]['seeds']} random orthogonal starts of gain .1 each. "
-        "Control: one pathway, and one for each diagonal, see no correlation and stay at 1/2. Middle: "
-        f"{len(relu)} ReLU networks (normal weights, std .01); the law of four pathways with one number fitted where the "
-        "loss crosses 1/4; control: the law of two half-planes, fitted alike. Right: share of units, weighted by "
-        "|w_in| |w_out|, that are on for exactly one corner. Single seeds are drawn, not intervals."
+        "XOR. Loss: half the mean squared error over the four corners, each with weight 1/4; no answer has 1/2. "
+        "Left: full-batch gradient descent (step .02) from aligned weights of strength .1 (coloured) and the "
+        f"reduction from the same start (dashed), which is exact; grey: {given[0][0]['seeds']} random orthogonal "
+        "starts of gain .1 each. Control: one pathway, and one for each diagonal, see no correlation and stay at "
+        f"1/2. Middle: {len(relu)} ReLU networks (normal weights, std .01); the law of four pathways with one number "
+        "fitted where the loss crosses 1/4; control: the law of two half-planes, fitted alike. Right: share of "
+        "units, weighted by |w_in| |w_out|, that are on for exactly one corner. Single seeds are drawn, not "
+        "intervals."
     )
 
 
