@@ -1,6 +1,7 @@
 """`learnt programs`: what a person types, what comes back, and the gates for CI."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from tests.programs.made import tiny
@@ -50,16 +51,37 @@ def files(tmp_path_factory):
 # run and trace
 
 
-def test_run_prints_a_label_under_each_token_and_adds_the_marks(learnt):
+def test_run_prints_a_label_under_each_token_and_those_of_the_marks_only_if_they_are_typed(learnt):
     code, out, err = learnt("programs", "run", "library:sort", 3, 1, 2)
-    assert (code, err) == (0, "") and out.split() == ["<s>", "3", "1", "2", "</s>", "0", "1", "2", "3", "4"]
-    assert learnt("programs", "run", "library:sort", "3 1 2", "--quiet")[1] == "0 1 2 3 4\n"
+    assert (code, err) == (0, "") and out.split() == ["3", "1", "2", "1", "2", "3"]
+    assert learnt("programs", "run", "library:sort", "3 1 2", "--quiet")[1] == "1 2 3\n"
+    assert learnt("programs", "run", "library:sort", "<s>", 3, 1, 2, "--quiet")[1] == "0 1 2 3\n"
     assert learnt("programs", "run", "library:sort", "<s>", 3, 1, 2, "</s>", "--quiet")[1] == "0 1 2 3 4\n"
 
 
 def test_run_reads_inputs_from_a_file_one_a_line(learnt, files):
     code, out, _ = learnt("programs", "run", files / "hist.json", "--inputs", files / "inputs.txt", "--quiet")
-    assert (code, out) == (0, "1 2 1 2\n1 2 2\n1 1\n")
+    assert (code, out) == (0, "2 1 2\n2 2\n1 1\n")
+
+
+def test_verify_tells_labels_that_no_task_scores_from_others(learnt, tmp_path):
+    marks = replace(
+        library.sort(),
+        classifier={
+            "positions": [[5.0, 0, 0, 0, 0], *library.sort().classifier["positions"][1:]],
+            **{name: votes for name, votes in library.sort().classifier.items() if name != "positions"},
+        },
+    )
+    save(replace(marks, masked_labels=()), tmp_path / "a.json")
+    other = {**marks.classifier, "positions": [[0, 0, 0, 0, 50.0], *marks.classifier["positions"][1:]]}
+    save(replace(marks, classifier=other), tmp_path / "b.json")
+    pair = ("programs", "verify", tmp_path / "a.json", tmp_path / "b.json", "--task", "sort")
+    code, out, _ = learnt(*pair)
+    assert code == 0 and out.startswith("Different answers on 19,530") and "--scored leaves these out" in out
+    code, out, _ = learnt(*pair, "--scored", "--max-disagreement", 0)
+    assert code == 0 and out.startswith("Same answers on all 19,530 inputs")
+    code, out, _ = learnt("programs", "verify", "library:sort", "library:reverse", "--task", "sort")
+    assert code == 0 and "--scored" not in out
 
 
 def test_trace_shows_every_module_and_why_not_another_label(learnt, tmp_path):
@@ -207,6 +229,7 @@ def _lines(folder, *rows):
         (("trace", "library:hist", "1", "--why", "1", "--instead", "x"), "a label of the program: 1, 2"),
         (("trace", "library:hist", "1", "--html", "DIR/no/t.html"), "no directory"),
         (("verify", "library:hist", "library:hist"), "--task TASK"),
+        (("verify", "library:hist", "library:hist", "--inputs", "DIR/inputs.txt", "--scored"), "--task TASK"),
         (("verify", "library:hist", "library:hist", "--task", "sort", "--inputs", "DIR/inputs.txt"), "one of the two"),
         (("verify", "library:hist", "library:hist", "--inputs", "DIR/no.txt"), "no.txt"),
         (("verify", "library:hist", "DIR/mine.py:one", "--inputs", "DIR/inputs.txt"), "a list of labels"),

@@ -121,10 +121,8 @@ def name_of(spec: str) -> str:
 
 def tokens_of(words: tuple[str, ...], program: Program) -> list[str]:
     """The tokens of one input, the marks that training put around it added where they are missing."""
-    if len(words) == 1 and " " in words[0]:
-        words = tuple(words[0].split())
     vocab = program.vocab
-    tokens = list(words)
+    tokens = _apart(words)
     if "<s>" in vocab and tokens[:1] != ["<s>"]:
         tokens.insert(0, "<s>")
         if "</s>" in vocab and tokens[-1] != "</s>":
@@ -132,18 +130,36 @@ def tokens_of(words: tuple[str, ...], program: Program) -> list[str]:
     return tokens
 
 
+def typed(words: tuple[str, ...], tokens: list[str]) -> slice:
+    """Where the words stand among the tokens of their input."""
+    own = _apart(words)
+    first = int(len(tokens) > len(own) and own[:1] != tokens[:1])
+    return slice(first, first + len(own))
+
+
+def _apart(words: tuple[str, ...]) -> list[str]:
+    return words[0].split() if len(words) == 1 and " " in words[0] else list(words)
+
+
+def lines_of(file: Path) -> list[tuple[str, ...]]:
+    """The inputs of a file, one a line, tokens between blanks."""
+    from learnt.core.errors import InputError
+    from learnt.io.textlines import read_lines
+
+    rows = [tuple(line.split()) for line in read_lines(file) if line.strip()]
+    if not rows:
+        raise InputError(str(file), found="no line with tokens", expected="one input a line, tokens between blanks")
+    return rows
+
+
 def inputs_of(program: Program, task: str | None, file: Path | None) -> Any:
     """A task, the lines of a file as token lists, or None."""
     from learnt.core.errors import InputError
-    from learnt.io.textlines import read_lines
 
     if task is not None and file is not None:
         raise InputError("--inputs", found="a file, and --task", expected="one of the two")
     if file is not None:
-        rows = [tokens_of(tuple(line.split()), program) for line in read_lines(file) if line.strip()]
-        if not rows:
-            raise InputError(str(file), found="no line with tokens", expected="one input a line, tokens between blanks")
-        return rows
+        return [tokens_of(line, program) for line in lines_of(file)]
     if task is None:
         return None
     found = fitting(program, task_of(task))

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
 from learnt.cli.outputs import check_limits, check_outputs, gate, told
-from learnt.cli.program_words import answerer_of, domain_of, fitting, inputs_of, name_of, program_of, task_of, tokens_of
+from learnt.cli.program_words import (
+    answerer_of,
+    domain_of,
+    fitting,
+    lines_of,
+    name_of,
+    program_of,
+    task_of,
+    tokens_of,
+    typed,
+)
+
+if TYPE_CHECKING:
+    from learnt.programs.task import Task
+    from learnt.programs.verification import Equivalence
 
 app = App(
     name="programs", help="Train transformers that turn into readable Python, and prove that it is the same thing."
@@ -26,7 +40,7 @@ def run(program: str, /, *words: str, inputs: Path | None = None, quiet: bool = 
     program
         FILE.json, a directory that learnt programs train wrote, or library:NAME of a hand-written one.
     words
-        The tokens; <s> and </s> are added where training had them.
+        The tokens; <s> and </s> are added where training had them, and their labels are shown only if you type them.
     inputs
         A file with one input a line, instead.
     quiet
@@ -39,9 +53,11 @@ def run(program: str, /, *words: str, inputs: Path | None = None, quiet: bool = 
         raise InputError(
             "words", found="tokens and a file" if words else "no tokens", expected="tokens, or --inputs FILE"
         )
-    rows = [tokens_of(words, found)] if words else inputs_of(found, None, inputs)
-    for row in rows:
+    for line in [words] if inputs is None else lines_of(inputs):
+        row = tokens_of(line, found)
         labels = found(row)
+        if not found.pool:  # labels of marks that nobody typed mean nothing in most tasks
+            row, labels = (x[typed(line, row)] for x in (row, labels))
         if quiet or found.pool:
             print(" ".join(labels) if quiet else f"{' '.join(row)}: {labels[0]}")
             continue
@@ -109,6 +125,7 @@ def verify(
     *,
     task: str | None = None,
     inputs: Path | None = None,
+    scored: bool = False,
     samples: int = 10_000,
     seed: int = 0,
     max_disagreement: float | None = None,
@@ -129,6 +146,8 @@ def verify(
         neither this nor --inputs is given.
     inputs
         A file with one input a line.
+    scored
+        Compare only the labels that the task scores, not those of <s> and </s>.
     samples
         Inputs drawn from a domain that cannot be listed.
     seed
@@ -142,11 +161,18 @@ def verify(
     quiet
         Print nothing but errors.
     """
+    from learnt.core.errors import InputError
+
     check_outputs((json,), overwrite)
     check_limits((("--max-disagreement", max_disagreement),))
     found = program_of(program)
-    answer = found.verify(answerer_of(model), domain_of(found, task, inputs), samples=samples, seed=seed)
-    give(answer, json, quiet)
+    if scored and task is None:
+        raise InputError("--scored", found="no task", expected="--task TASK beside it")
+    domain = domain_of(found, task, inputs)
+    asked = task_of(task) if task is not None else None
+    answer = found.verify(answerer_of(model), domain, samples=samples, seed=seed, scored=asked if scored else None)
+    hint = None if scored or asked is None else _unscored(answer, asked)
+    give(answer, json, quiet, text=None if hint is None else f"{answer}\n{hint}")
     share = answer.share if answer.bound is None else answer.bound
     return gate((("--max-disagreement", "the share of inputs answered differently", share, max_disagreement),))
 
@@ -299,6 +325,17 @@ def _why(traced: Any, position: int, instead: str | None, *, pool: bool) -> str:
         shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
         raise InputError("--instead", found=repr(instead), expected=f"a label of the program: {shown}")
     return str(traced.why(None if pool else position, instead))
+
+
+def _unscored(answer: Equivalence, task: Task) -> str | None:
+    """A hint where all disagreements shown are at labels that the task does not score."""
+    if task.oracle is None or not answer.examples:
+        return None
+    for example in answer.examples:
+        target = task.oracle(example.tokens)
+        if any(target[i] != "<pad>" for i in example.positions):
+            return None
+    return f"There it differs only at labels that {task.name} does not score; --scored leaves these out."
 
 
 def give(answer: Any, json: Path | None, quiet: bool, *, text: str | None = None) -> None:
