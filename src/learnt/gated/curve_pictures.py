@@ -60,7 +60,7 @@ def draw_trajectory(trajectory: Trajectory, *, observed: Any = None, ax: Axes | 
     x = trajectory.time if trajectory.steps is None else trajectory.steps
     few = _few(len(x))
     kind = kind_of(reduction, exact=trajectory.exact)
-    runs = _observed(observed)
+    runs = observed_losses(observed)
     for k, (name, (at, losses)) in enumerate(runs.items()):
         colour, dash = INKS[1 + k % (len(INKS) - 1)]
         count = losses.shape[1]
@@ -113,6 +113,8 @@ def draw_modes(trajectory: Trajectory, *, ax: Axes | None = None) -> Axes:
     ax.set_ylabel("learned fraction of the mode")
     if groups:
         _legend(ax)
+    else:
+        ax.text(0.5, 0.5, "no pathway carries anything to learn", transform=ax.transAxes, ha="center", fontsize="small")
     _bare(ax)
     titled(ax, "When each mode of the task is learned")
     return ax
@@ -193,8 +195,8 @@ def mode_groups(trajectory: Trajectory) -> list[list[tuple[int, int]]]:
     return sorted(groups.values(), key=lambda g: (half[g[0]], -r.gain[g[0]], g[0]))
 
 
-def _observed(given: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """(T,) steps and (T, R) losses, by name."""
+def observed_losses(given: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(T,) steps and (T, R) losses, by name; see `draw_trajectory` for what they may be."""
     if given is None:
         return {}
     out = {}
@@ -222,7 +224,7 @@ def _label(name: str) -> str:
 
 
 def _legend(ax: Axes) -> None:
-    for text in ax.legend(frameon=False, fontsize="small").get_texts():
+    for text in ax.legend(edgecolor="none", framealpha=0.8, fontsize="small").get_texts():
         text.set_parse_math(False)
 
 

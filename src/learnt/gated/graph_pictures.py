@@ -83,7 +83,9 @@ def draw_graph(
         )  # fmt: skip
     gated = _gates(ax, task_or_graph, at, curves, small=small) if isinstance(task_or_graph, GatedTask) else ""
     ax.set_xlim(-0.5, columns - 0.5)
-    ax.set_ylim(max(rows) + 0.8, min(min(rows), *(y for c in curves.values() for _, y in c)) - 0.5)
+    high = min(min(rows), *(y for c in curves.values() for _, y in c)) - 0.5
+    room = max(0.0, 2.8 - (max(rows) + 0.8 - high)) / 2
+    ax.set_ylim(max(rows) + 0.8 + room, high - room)
     ax.set_axis_off()
     said = [f"Edges as wide as they are strong, up to {top:.3g}"] if size else [f"{graph}"]
     titled(ax, ". ".join([*said, gated] if gated else said), 70)
@@ -297,7 +299,7 @@ def _gates(
     """Draws the gates as cells; returns what they mean."""
     from matplotlib.patches import Rectangle
 
-    if not task.contexts:
+    if all((values == 1).all() for values in task.contexts.values()):
         return ""
     weight = np.bincount(task.context_of, weights=task.prob, minlength=task.n_contexts)
     weight = weight / weight.sum()
