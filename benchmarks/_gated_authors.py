@@ -1,11 +1,16 @@
-"""Runs the authors' own routing step for `benchmarks.gated`, in an interpreter that need not have `learnt`.
+"""Runs the authors' own code for `benchmarks.gated`, in an interpreter that need not have `learnt`.
 
-    python benchmarks/_gated_authors.py FOLDER 100 10 128      M, K and the batch; prints processor seconds of a step
+    python benchmarks/_gated_authors.py FOLDER step 100 10 128     M, K and the batch: processor seconds of a step
+    python benchmarks/_gated_authors.py FOLDER notebook            processor seconds of the 500 epochs of one seed
+    python benchmarks/_gated_authors.py FOLDER tasks 100           processor seconds of making M tasks
+    python benchmarks/_gated_authors.py FOLDER memory 100          megabytes by which they raise the peak of the process
 
-FOLDER is a checkout of facebookresearch/gated-dln; nothing in it is changed. Their `Model` (one encoder layer, one
-hidden layer of 128, one decoder layer, linear) learns random 28 x 28 images of ten classes by SGD with momentum 0.9.
-What it imports must be there: torch, ml-moe 0.3, oc-extras, hydra-core, omegaconf, attrs, functorch. `torchvision` and
-`xplogger`, of which the step uses nothing, may be absent: empty modules stand for them.
+FOLDER is a checkout of facebookresearch/gated-dln; nothing in it is changed. `step`: their `Model` (one encoder layer,
+one hidden layer of 128, one decoder layer, linear) learns random 28 x 28 images of ten classes by SGD with momentum
+0.9. `notebook`: the first four cells of their notebook on the solution, for one seed instead of ten, without the time
+of its singular values and its plot. What is imported must be there: torch, ml-moe 0.3, oc-extras, hydra-core,
+omegaconf, attrs, functorch, and matplotlib for the notebook. `torchvision` and `xplogger`, of which nothing is used
+here, may be absent: empty modules stand for them.
 """
 
 from __future__ import annotations
@@ -13,9 +18,13 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import json
+import platform
 import sys
 import time
 import types
+from pathlib import Path
+from typing import Any
 
 
 def stand_in(names: dict[str, tuple[str, ...]]) -> None:
@@ -32,27 +41,15 @@ def stand_in(names: dict[str, tuple[str, ...]]) -> None:
         sys.modules[name] = module
 
 
-def main() -> None:
-    """Prints the seconds."""
-    folder, m, k, batch = sys.argv[1], *(int(a) for a in sys.argv[2:5])
-    sys.path.insert(0, folder)
-    stand_in(
-        {
-            "xplogger": (),
-            "xplogger.logbook": ("LogBook",),
-            "torchvision": (),
-            "torchvision.transforms": ("functional",),
-        }
-    )
+def step(m: int, k: int, batch: int) -> float:
+    """Processor seconds of one step of their model."""
     import torch
     from omegaconf import OmegaConf
 
-    torch.set_num_threads(1)
     with contextlib.redirect_stdout(io.StringIO()):
         from src.model.k_path import Model  # pyright: ignore[reportMissingImports]
-        from src.task.k_path.mnist.builder import get_tasks  # pyright: ignore[reportMissingImports]
 
-        tasks = get_tasks("mnist", "permute_input_permute_target", 10, 10, m, m, "cpu")
+        tasks = made_tasks(m)
         relu = {"_target_": "torch.nn.ReLU"}
         again = {"should_use": False, "num_blocks": 1, "should_reuse_weights": False, "should_use_non_linearity": False}
         model = Model(
@@ -87,7 +84,89 @@ def main() -> None:
         loss.backward()
         optimizer.step()
         seen.append(time.process_time() - begin)
-    print(min(seen[2:]))
+    return min(seen[2:])
+
+
+def made_tasks(m: int) -> Any:
+    """Their M x M tasks on MNIST, without its images."""
+    from src.task.k_path.mnist.builder import get_tasks  # pyright: ignore[reportMissingImports]
+
+    return get_tasks("mnist", "permute_input_permute_target", 10, 10, m, m, "cpu")
+
+
+def tasks(m: int) -> float:
+    """Processor seconds of making the tasks."""
+    begin = time.process_time()
+    made_tasks(m)
+    return time.process_time() - begin
+
+
+def memory(m: int) -> float:
+    """Megabytes by which the peak of the process rises."""
+    import resource
+
+    from src.task.k_path.mnist import builder  # noqa: F401  # pyright: ignore[reportMissingImports]
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    made_tasks(m)
+    rise = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return rise / (1e6 if platform.system() == "Darwin" else 1e6 / 1024)
+
+
+def notebook(folder: str) -> float:
+    """Processor seconds of the 500 epochs."""
+    import matplotlib
+    import numpy as np
+
+    matplotlib.use("Agg")
+    path = Path(folder) / "notebooks" / "Gated_DLN_solution_verification_figure.ipynb"
+    cells = ["".join(cell["source"]) for cell in json.loads(path.read_text())["cells"][:4]]
+    cells = ["\n".join(line for line in cell.splitlines() if not line.startswith("%")) for cell in cells]
+    if "Nreps = 10" not in cells[3]:
+        raise SystemExit("the notebook is not the one that this was written for")
+    apart, original = [0.0], np.linalg.svd
+
+    def aside(work: Any) -> Any:
+        def timed(*args: Any, **options: Any) -> Any:
+            begin = time.process_time()
+            try:
+                return work(*args, **options)
+            finally:
+                apart[0] += time.process_time() - begin
+
+        return timed
+
+    names: dict[str, Any] = {}
+    for cell in cells[:3]:
+        exec(cell, names)  # noqa: S102  (the notebook that the caller named)
+    names["plt"].plot = aside(names["plt"].plot)
+    np.linalg.svd = aside(original)
+    begin = time.process_time()
+    exec(cells[3].replace("Nreps = 10", "Nreps = 1"), names)  # noqa: S102
+    return time.process_time() - begin - apart[0]
+
+
+def main() -> None:
+    """Prints the number."""
+    folder, what, *numbers = sys.argv[1:]
+    sys.path.insert(0, folder)
+    stand_in(
+        {
+            "xplogger": (),
+            "xplogger.logbook": ("LogBook",),
+            "torchvision": (),
+            "torchvision.transforms": ("functional",),
+        }
+    )
+    import torch
+
+    torch.set_num_threads(1)
+    with contextlib.redirect_stdout(io.StringIO()):
+        if what == "notebook":
+            found = notebook(folder)
+        else:
+            found = {"step": step, "tasks": tasks, "memory": memory}[what](*(int(n) for n in numbers))
+    print(found)
 
 
 if __name__ == "__main__":
