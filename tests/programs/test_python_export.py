@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import product
 
+import numpy as np
 import pytest
 
 from learnt.core.errors import InputError, StorageError
@@ -227,6 +229,34 @@ def test_a_numerical_table_on_one_variable_is_printed_as_thresholds():
     assert (
         "if num_attn_0_0 <= 1:\n        return 0\n    if num_attn_0_0 <= 3:\n        return 2\n    return 3\n" in text
     )
+
+
+def test_votes_that_are_multiples_are_printed_once_and_keep_every_bit(tmp_path):
+    text = to_python(one_layer_sort())
+    assert "VOTES_PER_UNIT" in text and '"positions": (0.0, 1.0, 2.0, 3.0, 4.0)' in text
+    assert "VOTES = {" not in text and "VOTES.items()" not in text
+    jobs, printed = [], 0
+    for seed in range(60):
+        program, rng = random_program(seed), np.random.default_rng(seed)
+        unit = rng.normal(size=len(program.labels)) * 10.0 ** rng.integers(-3, 4)
+        rows = [[vote * p for vote in unit.tolist()] for p in range(program.cardinality["positions"])]
+        if seed % 3 == 0:
+            rows[-1] = [vote + 1e-9 for vote in rows[-1]]  # not to the last bit
+        kept = {
+            name: votes for name, votes in program.classifier.items() if seed % 2 or name not in program.cardinality
+        }
+        program = replace(program, classifier={**kept, "positions": rows})
+        jobs.append((program, random_inputs(program, seed, 6)))
+        printed += '"positions": {' not in to_python(program)
+    assert 10 < printed < 50
+    agree(tmp_path, jobs)
+
+
+def test_the_shell_line_names_the_marks_of_the_vocabulary(tmp_path):
+    text = to_python(one_layer_sort())
+    assert "An input begins with <s> and ends with </s>." in text and "python FILE '<s>' TOKEN ... '</s>'" in text
+    assert "python FILE '<s>' TOKEN ...\n" in to_python(golden("hist"))
+    assert "python FILE TOKEN ...\n" in to_python(replace(golden("hist"), vocab=(*golden("hist").vocab[:-1], "x")))
 
 
 @pytest.mark.parametrize("style", ["readable", "fast"])

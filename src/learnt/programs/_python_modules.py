@@ -57,6 +57,10 @@ class Writer:
         """A value of a variable as source text."""
         return literal(spelled(self.program, self._kinds[variable], value))  # pyright: ignore[reportArgumentType]
 
+    def kind(self, variable: str) -> str:
+        """What the values of a categorical variable are: "token", "position" or "value"."""
+        return self._kinds[variable]
+
     def axis(self, variable: str, name: str) -> Axis:
         """A categorical variable as one side of a table."""
         values = self.occurring.values[variable]
@@ -75,9 +79,10 @@ class Writer:
         rules, name = self.head_rules(head), self.names[head.name]
         answer = lambda value: self.text(head.key, value)
         query, key, value = (self.names[v] for v in (head.query, head.key, head.value))
-        does = "reads" if head.value in self.program.cardinality else "sums"
+        does = f"reads {value}" if head.value in self.program.cardinality else f"sums {value}"
+        does = "counts positions" if head.value == "ones" else does
         to = f"matches {query} (query)" if rules.axes else "matches, whatever the query"
-        said = f"{name} {does} {value} where {key} (key) {to}."
+        said = f"{name} {does} where {key} (key) {to}."
         lines = [
             *table_lines(f"{name}_table", rules, answer),
             f"def {name}_matches(query, key):",

@@ -27,7 +27,7 @@ def readable(program: Program, occurring: Occurring) -> list[str]:
         lines += ["", f"# -- layer {index}", ""] if own else []
         for module in own:
             lines += ["", *modules[module.name].lines, ""]
-    lines += ["", "# -- the answer", "", "", *votes, "", "", *_count_votes(program, sparse, strict), "", ""]
+    lines += ["", "# -- the answer", "", "", *votes, "", "", *_count_votes(votes, sparse, strict), "", ""]
     lines += [*_mean(), "", ""] if program.pool else []
     return [*lines, *reader(program), "", "", *_run(writer)]
 
@@ -143,10 +143,11 @@ def _votes(writer: Writer, strict: bool) -> tuple[list[str], bool]:
             rows = {text: row for text, row in rows.items() if any(row)}  # adding 0.0 changes nothing
         if any(any(row) for row in rows.values()):
             tables[name] = rows
-    units = {
-        name: [program.classifier[name][c] for c in columns] for name in program.numerical if name in program.classifier
-    }
-    units = {name: row for name, row in units.items() if any(row)}
+    units = {} if strict else _linear(writer, tables)
+    tables = {name: rows for name, rows in tables.items() if name not in units}
+    for name in program.numerical:
+        row = [program.classifier[name][c] for c in columns] if name in program.classifier else []
+        units |= {name: row} if any(row) else {}
     entries = [v for rows in tables.values() for row in rows.values() for v in row] + [
         v for r in units.values() for v in r
     ]
@@ -159,14 +160,12 @@ def _votes(writer: Writer, strict: bool) -> tuple[list[str], bool]:
             return pieces(f"{key}{{", listed, f"}}{end},", indent=indent)
         return pieces(f"{key}(", map(repr, row), f"{',' * (len(row) == 1)}){end},", indent=indent)
 
-    lines = comment(
-        "The votes of each value of a variable"
-        + ("." if sparse else ", in the order of LABELS.")
-        + (" Others than the ones listed do not occur." if strict else " Others vote for nothing.")
-    )
+    order = "." if sparse else ", in the order of LABELS."
+    others = " Others than the ones listed do not occur." if strict else " Others vote for nothing."
+    lines = comment(f"The votes of each value of a variable{order}{others}") if tables or not units else []
     alike = {name: _alike(rows) for name, rows in tables.items()}
     if sum(map(len, alike.values())) == sum(map(len, tables.values())):
-        lines += ["VOTES = {"] if tables else ["VOTES = {}"]
+        lines += ["VOTES = {"] if tables else ["VOTES = {}"] if not units else []
         for name, rows in tables.items():
             lines.append(f"    {literal(name)}: {{")
             for text, row in rows.items():
@@ -192,11 +191,27 @@ def _votes(writer: Writer, strict: bool) -> tuple[list[str], bool]:
             "}",
         ]
     if units:
-        lines += [*comment("The votes of one unit of a number."), "VOTES_PER_UNIT = {"]
+        said = f"The votes of a number, for each unit{order if not tables else '.'}"
+        lines += [*comment(said), "VOTES_PER_UNIT = {"]
         for name, row in units.items():
             lines += row_lines(f"{literal(name)}: ", row, 4)
         lines += ["}"]
     return lines, sparse
+
+
+def _linear(writer: Writer, tables: dict[str, dict[str, list[float]]]) -> dict[str, list[float]]:
+    """The votes of one unit of the last variables whose votes are value times that, to the last bit."""
+    found: dict[str, list[float]] = {}
+    program, could = writer.program, possible(writer.program).values
+    for name, rows in reversed(tables.items()):  # numbers are added last, and no sum may change
+        unit = rows.get("1")
+        if writer.kind(name) == "token" or unit is None or len(rows) < 3:
+            break
+        votes, columns = program.classifier[name], answerable(program)
+        if any([votes[v][c] for c in columns] != [vote * v for vote in unit] for v in could[name]):
+            break
+        found = {name: unit, **found}
+    return found
 
 
 def _alike(rows: dict[str, list[float]]) -> list[tuple[list[str], list[float]]]:
@@ -216,29 +231,25 @@ def _several(texts: list[str]) -> str:
     return f"[{', '.join(texts)}]"
 
 
-def _count_votes(program: Program, sparse: bool, strict: bool) -> list[str]:
+def _count_votes(votes: list[str], sparse: bool, strict: bool) -> list[str]:
     lines = [
         "def count_votes(variables, i):",
         '    """The votes for each label at position i, summed in this order."""',
         "    total = dict.fromkeys(LABELS, 0.0)",
-        "    for name, votes in VOTES.items():",
-        "        value = variables[name][i]",
     ]
     cast = "cast.items()" if sparse else "zip(LABELS, cast)"
-    if not strict:
-        lines += [f"        cast = votes.get(value, {'{}' if sparse else '()'})"]
-    else:
-        lines += [
-            "        if value not in votes:",
-            "            raise outside(name, value)",
-            "        cast = votes[value]",
-        ]
-    lines += [f"        for label, vote in {cast}:", "            total[label] += vote"]
-    if any(
-        any(program.classifier[name][c] for c in answerable(program))
-        for name in program.numerical
-        if name in program.classifier
-    ):
+    if any(line.startswith("VOTES = ") for line in votes):
+        lines += ["    for name, votes in VOTES.items():", "        value = variables[name][i]"]
+        if not strict:
+            lines += [f"        cast = votes.get(value, {'{}' if sparse else '()'})"]
+        else:
+            lines += [
+                "        if value not in votes:",
+                "            raise outside(name, value)",
+                "        cast = votes[value]",
+            ]
+        lines += [f"        for label, vote in {cast}:", "            total[label] += vote"]
+    if "VOTES_PER_UNIT = {" in votes:
         lines += [
             "    for name, cast in VOTES_PER_UNIT.items():",
             f"        for label, vote in {cast}:",

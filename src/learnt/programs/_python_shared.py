@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from learnt.programs._python_text import comment, literal, pieces, row, tuple_lines, words
 from learnt.programs._python_values import Occurring
 from learnt.programs.program import PAD, UNKNOWN, Program
+from learnt.programs.task_encoding import END, START
 
 Example = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -27,7 +28,8 @@ def head(program: Program, occurring: Occurring, *, imports: Sequence[str]) -> l
         + ("a list with the label of the input" if program.pool else "a list with the label of each token")
         + ";",
         "run(tokens, trace=True) returns (labels, variables by name, votes by label).",
-        "From a shell: python FILE TOKEN [TOKEN ...]",
+        *_marks(program),
+        f"From a shell: python FILE {_call(program)}",
         "Written by learnt; needs the standard library only.",
     ]
     if occurring.inputs is not None:
@@ -145,7 +147,7 @@ def tail(program: Program, examples: Sequence[Example]) -> list[str]:
         "    import sys",
         "",
         "    if len(sys.argv) == 1:",
-        f'        sys.exit("usage: python FILE TOKEN [TOKEN ...]: prints the label of {what}")',
+        f'        sys.exit("usage: python FILE {_call(program)}: prints the label of {what}")',
         '    sys.stdout.reconfigure(errors="backslashreplace")',
         "    try:",
         "        print(*run(sys.argv[1:]))",
@@ -156,3 +158,16 @@ def tail(program: Program, examples: Sequence[Example]) -> list[str]:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def _call(program: Program) -> str:
+    words = ["TOKEN ..."]
+    if START in program.vocab:
+        words = [f"'{START}'", *words, *([f"'{END}'"] if END in program.vocab else [])]
+    return " ".join(words)
+
+
+def _marks(program: Program) -> list[str]:
+    if START not in program.vocab:
+        return []
+    return [f"An input begins with {START}" + (f" and ends with {END}." if END in program.vocab else ".")]
