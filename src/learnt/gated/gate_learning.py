@@ -136,7 +136,7 @@ def _regulariser(strength: float, nonnegative: float, manifold: float) -> Any:
 
     def push(c: torch.Tensor) -> torch.Tensor:
         sign = c.sign()
-        return second * (c.abs().sum(1, keepdim=True) - 1) * sign - first * (c < 0)
+        return second * (c.abs().sum(1, keepdim=True) - 1) * sign - first * (c < 0).to(c.dtype)
 
     return push
 
