@@ -28,6 +28,7 @@ from learnt.train.history import Event
 from learnt.train.population import Population
 
 LOOKS = 20  # how often the discrete programs are evaluated in a run
+GLANCE = 512  # inputs of a look at the relaxed networks, which cost as much as a step of training
 
 
 @final
@@ -101,7 +102,7 @@ class Run:
         return discretised(tensors, self.shape, meta={**known, **meta})
 
     def _look(self, epoch: int, temperature: float, event: Event) -> None:
-        soft = self._soft(epoch)
+        soft = self._soft(epoch, GLANCE)
         seen = {}
         for i, number in enumerate(self.numbers):
             discrete = self.parts["validation"].score(self.program(i)).tokens
@@ -109,12 +110,12 @@ class Run:
         self._looks.append((epoch, temperature, seen))
 
     @torch.no_grad()
-    def _soft(self, epoch: int) -> list[float]:
-        """Validation accuracy of the relaxed networks, sampled as in the last step."""
+    def _soft(self, epoch: int, most: int = 2000) -> list[float]:
+        """Validation accuracy of the relaxed networks, sampled as in the last step, on at most so many inputs."""
         part = self.parts["validation"]
         device = self.population.device
-        ids = torch.as_tensor(part.batch.ids[:2000], device=device)
-        targets = torch.as_tensor(part.targets[:2000], device=device)
+        ids = torch.as_tensor(part.batch.ids[:most], device=device)
+        targets = torch.as_tensor(part.targets[:most], device=device)
         if self.shape.pool:
             targets = targets[:, 0]
         shares = []

@@ -28,7 +28,7 @@ from torch import nn
 
 from learnt.core.errors import InputError, NotApplicable, ShapeError
 from learnt.programs.config import Shape
-from learnt.programs.soft import AWAY, Mixture, Scores, attention, gumbel_softmax, relative_bias
+from learnt.programs.soft import AWAY, Mixture, Scores, attend, gumbel_softmax, preference, relative_bias, sharpened
 
 Tensors = Mapping[str, torch.Tensor]
 MOST_PARAMETERS = 1 << 28  # a gigabyte in float32
@@ -82,6 +82,16 @@ class _Stream:
     categorical: torch.Tensor
     numerical: torch.Tensor
     real: torch.Tensor = field(repr=False)  # (R, N, B) bool, tokens that are no padding
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Sight:
+    """Who may look at whom, the same in all layers and heads: (R, 1, N or 1, N, B) and (R, 1, N, N, B)."""
+
+    allowed: torch.Tensor
+    order: torch.Tensor
+    scale: float
 
 
 @final
@@ -194,14 +204,20 @@ def logits(
         relaxation: how choices are relaxed.
     """
     stream = _inputs(tensors, ids, shape, relaxation)
-    n = ids.shape[2]
-    bias = relative_bias(shape.n_ctx, device=ids.device, dtype=tensors["votes"].dtype)[:n, :n]
-    allowed = stream.real.unsqueeze(1)
-    if shape.causal:
-        allowed = allowed & torch.ones(n, n, dtype=torch.bool, device=ids.device).tril()[None, :, :, None]
+    sight = _sight(stream.real, shape, relaxation, tensors["votes"].dtype)
     for layer in range(shape.layers):
-        stream = _layer(tensors, stream, layer, shape, relaxation, allowed, bias * relaxation.tie_bias)
+        stream = _layer(tensors, stream, layer, shape, relaxation, sight)
     return _classify(tensors, stream, shape, relaxation.dropout)
+
+
+def _sight(real: torch.Tensor, shape: Shape, relaxation: Relaxation, dtype: torch.dtype) -> _Sight:
+    n = real.shape[1]
+    bias = relative_bias(shape.n_ctx, device=real.device, dtype=dtype)[:n, :n] * relaxation.tie_bias
+    allowed = real[:, None, None]
+    if shape.causal:
+        allowed = allowed & torch.ones(n, n, dtype=torch.bool, device=real.device).tril()[:, :, None]
+    scale = shape.k**-0.5 / relaxation.temperature
+    return _Sight(allowed=allowed, order=preference(allowed, bias, scale), scale=scale)
 
 
 def _inputs(tensors: Tensors, ids: torch.Tensor, shape: Shape, relaxation: Relaxation) -> _Stream:
@@ -237,10 +253,13 @@ def _choose(logits: torch.Tensor, dim: int, relaxation: Relaxation, noise: bool)
     return gumbel_softmax(logits, relaxation.temperature, dim=dim, noise=noise, hard=relaxation.hard)
 
 
-def _read(gates: torch.Tensor, variables: torch.Tensor, relaxation: Relaxation) -> torch.Tensor:
-    """(R, G, ...): what each of G gates reads from (R, m, ...) variables; gates are logits (R, G, m)."""
-    chosen = _choose(gates, 2, relaxation, relaxation.noise)
-    return torch.bmm(chosen, variables.flatten(2)).view(len(gates), -1, *variables.shape[2:])
+def _read(gates: torch.Tensor, variables: list[torch.Tensor], relaxation: Relaxation) -> torch.Tensor:
+    """(R, G, ...): what each of G gates reads from pieces of (R, m, ...) variables; gates are logits (R, G, m)."""
+    chosen = _choose(gates, 2, relaxation, relaxation.noise).split([len(piece[0]) for piece in variables], 2)
+    out = torch.bmm(chosen[0], variables[0].flatten(2))
+    for part, piece in zip(chosen[1:], variables[1:], strict=True):  # cheaper than one tensor of all pieces
+        out = out.baddbmm_(part, piece.flatten(2))
+    return out.view(len(gates), -1, *variables[0].shape[2:])
 
 
 def _layer(
@@ -249,19 +268,17 @@ def _layer(
     layer: int,
     shape: Shape,
     relaxation: Relaxation,
-    allowed: torch.Tensor,
-    bias: torch.Tensor,
+    sight: _Sight,
 ) -> _Stream:
     written, counts = [], []
     if shape.cat_heads or shape.num_heads:
-        written, counts = _heads(tensors, stream, layer, shape, relaxation, allowed, bias)
-    seen = torch.cat([stream.categorical, *written], 1) if shape.cat_mlps and written else stream.categorical
+        written, counts = _heads(tensors, stream, layer, shape, relaxation, sight)
     numbers = torch.cat([stream.numerical, *counts], 1) if counts else stream.numerical
     if shape.cat_mlps:
-        reads = _read(tensors[f"mlp_gates_{layer}"], seen, relaxation)
-        written.append(_mlp(tensors, f"mlp_{{}}_{layer}", reads.flatten(1, 2), shape.cat_mlps, shape, relaxation))
+        reads = _read(tensors[f"mlp_gates_{layer}"], [stream.categorical, *written], relaxation)
+        written.append(_mlp(tensors, f"mlp_{{}}_{layer}", reads, shape.cat_mlps, shape, relaxation))
     if shape.num_mlps:
-        reads = _read(tensors[f"num_mlp_gates_{layer}"], numbers, relaxation)
+        reads = _read(tensors[f"num_mlp_gates_{layer}"], [numbers], relaxation)
         written.append(_mlp(tensors, f"num_mlp_{{}}_{layer}", reads, shape.num_mlps, shape, relaxation))
     categorical = torch.cat([stream.categorical, *written], 1) if written else stream.categorical
     return _Stream(categorical=categorical, numerical=numbers, real=stream.real)
@@ -273,46 +290,57 @@ def _heads(
     layer: int,
     shape: Shape,
     relaxation: Relaxation,
-    allowed: torch.Tensor,
-    bias: torch.Tensor,
+    sight: _Sight,
 ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     cat, num = shape.cat_heads, shape.num_heads
-    heads = cat + num
-    reads = _read(tensors[f"head_gates_{layer}"], stream.categorical, relaxation)
-    r, _, k, n, b = reads.shape
-    queries, keys, values = reads.split([heads, heads, cat], 1)
+    reads = _read(tensors[f"head_gates_{layer}"], [stream.categorical], relaxation)
+    r, _, _, n, b = reads.shape
+    cat_queries, num_queries, cat_keys, num_keys, values = reads.split([cat, num, cat, num, cat], 1)
     predicates = _choose(tensors[f"predicates_{layer}"], 3, relaxation, relaxation.noise)
-    # (R, H, key, query) @ (R, H, query, T): the key value that each query looks for
-    wanted = torch.matmul(predicates.mT, queries.flatten(3)).view(r, heads, k, n, b)
-    scores = Scores.apply(wanted.flatten(0, 1), keys.flatten(0, 1)).view(r, heads, n, n, b)
+    cat_predicates, num_predicates = predicates.split([cat, num], 1)
     written, counts = [], []
     if cat:
-        weights = attention(
-            scores[:, :cat].flatten(0, 1), allowed.repeat_interleave(cat, 0), bias, k=shape.k,
+        weights = attend(
+            _seen(cat_queries, cat_keys, cat_predicates, sight.allowed), sight.order, scale=sight.scale,
             temperature=relaxation.temperature, default=relaxation.default, noise=relaxation.attention_noise,
             hard=relaxation.hard,
         )  # fmt: skip
-        written.append(Mixture.apply(weights, values.flatten(0, 1)).view(r, cat, k, n, b))
+        written.append(Mixture.apply(weights.flatten(0, 1), values.flatten(0, 1)).unflatten(0, (r, cat)))
     if num:
         gates = _choose(tensors[f"value_gates_{layer}"], 2, relaxation, relaxation.noise)
-        summed = torch.bmm(gates, stream.numerical.flatten(2)).view(r, num, 1, n, b)
-        counts.append(((scores[:, cat:] * allowed.unsqueeze(1)) * summed).sum(3))
+        summed = torch.bmm(gates, stream.numerical.flatten(2)).view(r * num, 1, n, b)
+        weights = _seen(num_queries, num_keys, num_predicates, sight.allowed)
+        counts.append(Mixture.apply(weights.flatten(0, 1), summed).view(r, num, n, b))
     return written, counts
+
+
+def _seen(queries: torch.Tensor, keys: torch.Tensor, predicates: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+    """(R, H, N, N, B): how well keys match what queries look for; 0 where they may not look."""
+    # (R, H, key, query) @ (R, H, query, T): the key value that each query looks for
+    wanted = torch.matmul(predicates.mT, queries.flatten(3)).view(keys.shape)
+    return Scores.apply(wanted.flatten(0, 1), keys.flatten(0, 1)).unflatten(0, keys.shape[:2]) * allowed
 
 
 def _mlp(
     tensors: Tensors, name: str, reads: torch.Tensor, count: int, shape: Shape, relaxation: Relaxation
 ) -> torch.Tensor:
-    """(R, count, k, N, B): outputs of the MLPs of one kind; reads (R, count * width, N, B)."""
-    r, _, n, b = reads.shape
+    """(R, count, k, N, B): outputs of the MLPs of one kind; reads (R, count * width, N, B), or (..., k, N, B)."""
+    r, (n, b) = len(reads), reads.shape[-2:]
     w_in, b_in, w_out, b_out = (
         tensors[name.format(part)].flatten(0, 1) for part in ("in", "in_bias", "out", "out_bias")
     )
     x = reads.reshape(r * count, -1, n * b)
-    hidden = torch.baddbmm(b_in.unsqueeze(2), w_in, x).relu_()
-    out = torch.baddbmm(b_out.unsqueeze(2), w_out, hidden)
+    # the bias as a weight, which saves a pass over all hidden values: of a further 1, or, as the values of a
+    # categorical variable sum to 1, of them all
+    if reads.ndim == 5:
+        w_in = w_in + b_in.unsqueeze(2) / (x.shape[1] // shape.k)
+    else:
+        w_in, x = torch.cat([w_in, b_in.unsqueeze(2)], 2), nn.functional.pad(x, (0, 0, 0, 1), value=1.0)
+    hidden = torch.bmm(w_in, x).relu_()
+    tau = relaxation.temperature
+    out = torch.baddbmm(b_out.unsqueeze(2) / tau, w_out / tau, hidden)
     # log_softmax first, as in the paper, shifts all logits of a token alike and so changes nothing
-    return _choose(out, 1, relaxation, relaxation.mlp_noise).view(r, count, shape.k, n, b)
+    return sharpened(out, tau, dim=1, noise=relaxation.mlp_noise, hard=relaxation.hard).view(r, count, shape.k, n, b)
 
 
 def _classify(tensors: Tensors, stream: _Stream, shape: Shape, dropout: float) -> torch.Tensor:

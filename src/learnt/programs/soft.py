@@ -39,9 +39,13 @@ def relative_bias(n_ctx: int, *, device: Any = None, dtype: torch.dtype = torch.
 
 def gumbel(like: torch.Tensor) -> torch.Tensor:
     """Independent standard Gumbel numbers in the shape of `like`, from torch's current generator of its device."""
-    noise = torch.rand_like(like)
-    # rand may give exactly 0, whose Gumbel number is -inf; the floor is far below what float32 ever draws else
-    return noise.clamp_(min=1e-30).log_().neg_().clamp_(min=1e-30).log_().neg_()
+    return _log_waits(like).neg_()
+
+
+def _log_waits(like: torch.Tensor) -> torch.Tensor:
+    """log(-log u), the negative of a Gumbel number."""
+    # [1e-30, 1): uniform numbers may be exactly 0; what float32 ever draws else is not moved by 1e-30
+    return torch.empty_like(like, requires_grad=False).uniform_(1e-30, 1.0).log_().neg_().log_()
 
 
 def gumbel_softmax(
@@ -66,11 +70,18 @@ def gumbel_softmax(
     """
     if not temperature > 0:
         raise InputError("temperature", found=f"{temperature}", expected="a positive number")
+    return sharpened(logits / temperature, temperature, dim=dim, noise=noise, hard=hard)
+
+
+def sharpened(
+    scaled: torch.Tensor, temperature: float, *, dim: int, noise: torch.Tensor | bool = True, hard: bool = False
+) -> torch.Tensor:
+    """`gumbel_softmax` of logits already divided by the temperature, which it overwrites."""
     if isinstance(noise, torch.Tensor):
-        logits = logits + noise
+        scaled = scaled.add_(noise, alpha=1 / temperature)
     elif noise:
-        logits = logits + gumbel(logits)
-    soft = (logits / temperature if temperature != 1 else logits).softmax(dim)
+        scaled = scaled.sub_(_log_waits(scaled), alpha=1 / temperature)
+    soft = scaled.softmax(dim)
     if not hard:
         return soft
     index = soft.detach().argmax(dim, keepdim=True)
@@ -114,55 +125,97 @@ class Mixture(torch.autograd.Function):
 
 
 def _scores(queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-    out = queries[:, 0].unsqueeze(2) * keys[:, 0].unsqueeze(1)
-    for a in range(1, queries.shape[1]):
-        out.addcmul_(queries[:, a].unsqueeze(2), keys[:, a].unsqueeze(1))
-    return out
+    return _sum_of_products(queries.unsqueeze(3).unbind(1), keys.unsqueeze(2).unbind(1))
 
 
 def _mix(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    out = weights[:, None, :, 0] * values[:, :, 0].unsqueeze(2)
-    for j in range(1, values.shape[2]):
-        out.addcmul_(weights[:, None, :, j], values[:, :, j].unsqueeze(2))
-    return out
+    return _sum_of_products(weights.unsqueeze(1).unbind(3), values.unsqueeze(2).unbind(3))
 
 
 def _mix_back(weights: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
-    out = weights[:, None, 0] * outputs[:, :, 0].unsqueeze(2)
-    for i in range(1, outputs.shape[2]):
-        out.addcmul_(weights[:, None, i], outputs[:, :, i].unsqueeze(2))
+    return _sum_of_products(weights.unsqueeze(1).unbind(2), outputs.unsqueeze(3).unbind(2))
+
+
+def _sum_of_products(lefts: tuple[torch.Tensor, ...], rights: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    out = lefts[0] * rights[0]
+    for left, right in zip(lefts[1:], rights[1:], strict=True):
+        out.addcmul_(left, right)
     return out
 
 
 def attention(
-    scores: Float[torch.Tensor, "g n n b"],
-    allowed: Bool[torch.Tensor, "#g #n n b"],
-    bias: Float[torch.Tensor, "n n"],
+    scores: Float[torch.Tensor, "*g i j b"],
+    allowed: Bool[torch.Tensor, "*#g #i j b"],
+    bias: Float[torch.Tensor, "i j"],
     *,
     k: int,
     temperature: float,
     default: str = "reference",
     noise: torch.Tensor | bool = True,
     hard: bool = False,
-) -> Float[torch.Tensor, "g n n b"]:
-    """Relaxed weights of categorical heads, [g, i, j, b] for query i and key j.
+) -> Float[torch.Tensor, "*g i j b"]:
+    """Relaxed weights of categorical heads, [..., i, j, b] for query i and key j.
 
     Args:
         scores: S, how well query i matches key j, in [0, 1].
         allowed: whether i may look at j.
-        bias: c times `relative_bias`.
+        bias: c times `relative_bias`, the rows and columns of these queries and keys.
         k: cardinality of the variables.
         temperature, noise, hard: as `gumbel_softmax`.
         default: how much of "nothing matches" goes to position 0: "reference" is the authors' relu(1 - s/(s + 1e-10))
             with s the sum of the row, "max" the paper's 1 - max_j S_ij. Both are the same for a discrete program.
+
+    Raises:
+        InputError: a temperature that is not positive.
     """
-    seen = scores * allowed
+    if not temperature > 0:
+        raise InputError("temperature", found=f"{temperature}", expected="a positive number")
+    scale = k**-0.5 / temperature
+    order = preference(allowed, bias, scale)
+    return attend(
+        scores * allowed, order, scale=scale, temperature=temperature, default=default, noise=noise, hard=hard
+    )
+
+
+def preference(allowed: torch.Tensor, bias: torch.Tensor, scale: float) -> torch.Tensor:
+    """What is added to scale log S: the scaled bias of allowed keys; keys that are not allowed are far away."""
+    return (bias * scale).unsqueeze(-1).where(allowed, AWAY)
+
+
+def attend(
+    seen: torch.Tensor,
+    order: torch.Tensor,
+    *,
+    scale: float,
+    temperature: float,
+    default: str,
+    noise: torch.Tensor | bool,
+    hard: bool,
+) -> torch.Tensor:
+    """`attention` from scores that are 0 where nothing is allowed, and `preference`, which many heads share."""
     if default == "max":
-        missing = 1 - seen.amax(2)
+        missing = 1 - seen.amax(-2)
     else:
-        total = seen.sum(2)
+        total = seen.sum(-2)
         missing = (1 - total / (total + 1e-10)).relu()
-    first, rest = seen.split([1, seen.shape[2] - 1], 2)
-    seen = torch.cat([first + missing.unsqueeze(2), rest], 2)
-    logits = ((seen + TINY).log() + bias.unsqueeze(-1)) * k**-0.5
-    return gumbel_softmax(logits.masked_fill(~allowed, AWAY), temperature, dim=2, noise=noise, hard=hard)
+    logits = _Logits.apply(seen, missing, order, scale)
+    return sharpened(logits, temperature, dim=-2, noise=noise, hard=hard)
+
+
+class _Logits(torch.autograd.Function):
+    """scale log(seen + TINY, with `missing` added to the first key) + order; few passes over memory, as they cost."""
+
+    @staticmethod
+    def forward(ctx: Any, seen: torch.Tensor, missing: torch.Tensor, order: torch.Tensor, scale: float) -> torch.Tensor:
+        inside = seen + TINY
+        inside.select(-2, 0).add_(missing)
+        ctx.save_for_backward(inside)
+        ctx.scale = scale
+        out = inside.log()
+        return torch.add(order, out, alpha=scale, out=out)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+        (inside,) = ctx.saved_tensors
+        of_seen = torch.div(gradient, inside).mul_(ctx.scale)
+        return of_seen, of_seen.select(-2, 0), None, None
