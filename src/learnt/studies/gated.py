@@ -23,7 +23,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from learnt.core.errors import InputError
+from learnt.core.errors import InputError, Interrupted
 from learnt.studies import (
     gated_depth,
     gated_hierarchy,
@@ -112,5 +112,8 @@ def worked(item: Item, *, data: str | None) -> dict[str, Any]:
 
     began = time.perf_counter()
     figure = next(figure for figure in FIGURES if figure.name == item["figure"])
-    found = figure.work(item, data)
+    try:
+        found = figure.work(item, data)
+    except Interrupted as stopped:  # of a training inside; the study says what is kept and how to go on
+        raise KeyboardInterrupt from stopped
     return {**found, "seconds": time.perf_counter() - began, "made": made()}

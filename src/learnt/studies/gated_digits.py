@@ -36,7 +36,7 @@ def items(options: Options) -> list[Item]:
     found = [
         _item(options, "digits", kind, k, gain, relu, number, 1200)
         for kind, k, gain, relu in cells
-        for number in range(options.count(1, 5))
+        for number in range(options.count(1, 3))
     ]
     if options.images is not None:
         more = [("band", k, gain, False) for gain in (1.0, 0.1) for k in (2, 3, 5)] + [("blocks", 5, 1.0, False)]

@@ -29,7 +29,7 @@ HIDDEN, COMPONENTS = 64, 40
 def items(options: Options) -> list[Item]:
     """One item for each network and seed, and the control."""
     found = []
-    for number in range(options.count(2, 8)):
+    for number in range(options.count(2, 5)):
         for kind, inputs in NETS:
             steps = {"raw": 3000, "whitened": 600}[inputs]
             found.append(_item(options, kind, inputs, number, steps, False))
@@ -207,8 +207,8 @@ def draw(axes: Sequence[Any], entries: Sequence[Entry]) -> None:
         for hue, mark, kind in ((HUES[0], "o", "linear"), (HUES[2], "s", "ReLU")):
             for k, r in enumerate(_of(entries, kind, inputs)):
                 both = [(a, b) for a, b in zip(r["strength"], r["half"], strict=True) if b is not None]
-                if both:
-                    dots(ax, *zip(*both, strict=True), hue, s=20, marker=mark, alpha=0.7, label=kind if not k else None)
+                dots(ax, [a for a, _ in both], [b for _, b in both], hue, s=20, marker=mark, alpha=0.7,
+                     label=kind if not k else None)  # fmt: skip
                 if "predicted" in r and not k:
                     dots(ax, r["strength"], r["predicted"], INK, s=42, marker="_", linewidths=1.6, alpha=1.0,
                          label="predicted, calibrated (one seed)", zorder=6)  # fmt: skip

@@ -37,7 +37,7 @@ GATINGS = ("halves", "four", "single")
 
 def items(options: Options) -> list[Item]:
     """The table, its simulations, and the race of gatings."""
-    lr, end = (0.002, 6.0) if options.scale == "small" else (0.0005, 12.0)
+    lr, end = (0.002, 2.5) if options.scale == "small" else (0.0005, 2.5)
     starts = (0.3, 0.1)
     simulated = [
         options.item("race", "simulated", M=m, K=k, depth=depth, b0=b0, lr=lr, steps=round(end / lr / (b0 / 0.1)))
@@ -136,7 +136,7 @@ def _gatings(item: Item) -> dict[str, Any]:
     for name, make in (("y = x1 x2", xor), ("y = x1", separable)):
         found = race({gating: make(gating) for gating in GATINGS}, item["b0"])
         out[name] = found.to_fields()
-    return out
+    return {"tasks": out}
 
 
 def _together(item: Item) -> dict[str, Any]:
@@ -162,12 +162,12 @@ def _together(item: Item) -> dict[str, Any]:
     shares = []
     for r in range(item["seeds"]):
         weights = trained.weights(r)
-        parts_ = dict.fromkeys(GATINGS, 0.0)
+        carried: dict[str, float] = {name: 0.0 for name in GATINGS}
         for k, name in enumerate(of):
             path = weights[f"out{k}"] @ weights[f"in{k}"]
-            parts_[name] += float((path * stats.Sigma_yx[k]).sum())
-        total = sum(parts_.values())
-        shares.append([parts_[name] / total for name in GATINGS])
+            carried[name] += float((path * stats.Sigma_yx[k]).sum())
+        total = sum(carried.values())
+        shares.append([carried[name] / total for name in GATINGS])
     return {"shares": shares, "left": float(trained.losses[-1].max() / trained.losses[0].max())}
 
 
@@ -185,7 +185,7 @@ def claims(entries: Sequence[Entry]) -> list[Claim]:
     exact = all(r["exact"] for _, r in runs)
     apart = max(abs(r["share"] - r["flow"]) for _, r in runs)
     even = [r["share"] for item, r in runs if (item["M"], item["depth"]) == (1, 3)]
-    _, gatings = parts(entries, "gatings")[0]
+    gatings = parts(entries, "gatings")[0][1]["tasks"]
     orders = {name: [c["name"] for c in found["candidates"]] for name, found in gatings.items()}
     _, together = parts(entries, "together")[0]
     share = np.array(together["shares"])
@@ -276,7 +276,7 @@ def sheets(entries: Sequence[Entry]) -> list[Sheet]:
         rows=tuple(rows),
         notes=("Flow of the reduction; simulated: whole networks by gradient descent, which differs by its step.",),
     )
-    _, gatings = parts(entries, "gatings")[0]
+    gatings = parts(entries, "gatings")[0][1]["tasks"]
     rows = [
         (
             task,
@@ -311,7 +311,17 @@ def draw(entries: Sequence[Entry]) -> Any:
             name = f"private: {depth} layer{'s' * (depth > 1)}"
             axes.plot(table["starts"], curve, color=hue, linewidth=1.5, label=f"{name}, predicted")
             mine = [(i["b0"], r["share"]) for i, r in runs if (i["M"], i["K"], i["depth"]) == (m, k, depth)]
-            dots(axes, *zip(*mine, strict=True), hue, s=48, alpha=0.9, edgecolors=INK, linewidths=0.8, zorder=5)
+            dots(
+                axes,
+                [b0 for b0, _ in mine],
+                [share for _, share in mine],
+                hue,
+                s=48,
+                alpha=0.9,
+                edgecolors=INK,
+                linewidths=0.8,
+                zorder=5,
+            )
         axes.axhline(0.5, color=CONTROL["color"], linestyle=CONTROL["linestyle"], linewidth=1, zorder=1)
         axes.set_xscale("log")
         axes.set_xticks([0.03, 0.1, 0.3], ["0.03", "0.1", "0.3"])
@@ -336,7 +346,7 @@ def draw(entries: Sequence[Entry]) -> Any:
     for k, name in enumerate(GATINGS):
         dots(right, np.full(len(share), k) + np.linspace(-0.15, 0.15, len(share)), share[:, k], HUES[k], s=18)
         bars(right, [k], [mean_of(share[:, k], "race", name)], INK, None)
-    _, gatings = parts(entries, "gatings")[0]
+    gatings = parts(entries, "gatings")[0][1]["tasks"]
     rates = {c["name"]: c["rate"] for c in gatings["y = x1 x2"]["candidates"]}
     right.set_xticks(range(3), [f"{name}\nrate {rates[name]:.3g}" for name in GATINGS])
     right.set_xlim(-0.5, 2.5)

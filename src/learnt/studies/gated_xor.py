@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from learnt.run.seeds import derive, numpy_generator
-from learnt.studies.gated_ink import CONTROL, HUES, PREDICTED, SEED, legend, named, panels, simulated
+from learnt.run.seeds import derive
+from learnt.studies import gated_relu
+from learnt.studies.gated_ink import HUES, PREDICTED, SEED, legend, named, panels, simulated
 from learnt.studies.gated_plan import (
     Claim,
     Entry,
@@ -38,8 +39,6 @@ GATINGS = {
     "single": ("one, always open", "single"),
     "diagonals": ("two, one for each diagonal (control)", [[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]]),
 }
-LOOKED = (0, 100, 200, 300, 400, 600, 1000, 2000, 4000)
-UNITS, FAINT = 128, 0.02
 
 
 def items(options: Options) -> list[Item]:
@@ -50,18 +49,12 @@ def items(options: Options) -> list[Item]:
         )
         for name in GATINGS
     ]
-    stds = (0.01,) if options.scale == "small" else (0.01, 0.001)
-    relu = [
-        options.item("xor", "relu", std=std, number=i, steps=4000, lr=0.02)
-        for std in stds
-        for i in range(options.count(3, 10))
-    ]
-    return given + relu
+    return given + gated_relu.items(options)
 
 
 def work(item: Item, data: str | None) -> dict[str, Any]:
     """Curves of one gating, or of one ReLU network."""
-    return _given(item) if item["part"] == "given" else _relu(item)
+    return _given(item) if item["part"] == "given" else gated_relu.work(item)
 
 
 def _given(item: Item) -> dict[str, Any]:
@@ -103,73 +96,6 @@ def _given(item: Item) -> dict[str, Any]:
     }
 
 
-def _relu(item: Item) -> dict[str, Any]:
-    from learnt.gated.gated_tasks import xor
-    from learnt.gated.reduction import reduce
-
-    corners = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
-    target = corners[:, :1] * corners[:, 1:]
-    rng = numpy_generator(item["seed"], "relu", item["number"])
-    w, v = rng.normal(size=(UNITS, 2)) * item["std"], rng.normal(size=(1, UNITS)) * item["std"]
-    lr, steps, losses, gates = item["lr"], item["steps"], [], []
-    for step in range(steps + 1):
-        if step in LOOKED:
-            gates.append([step, *_read(w, v, corners)])
-        z = corners @ w.T
-        h = np.maximum(z, 0.0)
-        miss = h @ v.T - target
-        losses.append(0.5 * float((miss**2).mean()))
-        back = (miss @ v) * (z > 0)
-        v, w = v - lr * miss.T @ h / 4, w - lr * back.T @ corners / 4
-    loss = np.array(losses)
-    out: dict[str, Any] = {"gates": gates, "final": losses[-1]}
-    shown = thinned(min(steps, 1200) + 1)
-    out |= {"time": rounded(lr * shown), "loss": rounded(loss[shown])}
-    for name in ("four", "halves"):
-        reduction = reduce(xor(name))
-        b0 = reduction.calibrate(loss, lr, level=0.25)
-        law = reduction.solve(b0, "gd", lr=lr, steps=steps).loss
-        d = {"four": 0.5, "halves": 0.5}[name]
-        s = float(np.abs(reduction.S).max())
-        out[name] = {
-            "u0": b0**2 * d / s, "error": float(np.abs(law - loss).max()), "curve": rounded(law[shown])
-        }  # fmt: skip
-    out["half_time"] = lr * _crossing(loss, 0.25)
-    return out
-
-
-def _read(w: np.ndarray, v: np.ndarray, corners: np.ndarray) -> list[float]:
-    """Share of unit mass that is on for exactly one corner: by exact gates, and by effective ones; largest second."""
-    import torch
-
-    from learnt.gated.rectified_gates import relu_gates
-
-    with torch.random.fork_rng(devices=[]):
-        model = torch.nn.Sequential(
-            torch.nn.Linear(2, UNITS, bias=False), torch.nn.ReLU(), torch.nn.Linear(UNITS, 1, bias=False)
-        ).double()
-    with torch.no_grad():
-        model[0].weight.copy_(torch.from_numpy(w))  # pyright: ignore[reportArgumentType, reportCallIssue]
-        model[2].weight.copy_(torch.from_numpy(v))  # pyright: ignore[reportArgumentType, reportCallIssue]
-    found = []
-    for kind in ("exact", "effective"):
-        gates = relu_gates(model, corners, kind=kind)
-        mass = gates.strengths[0]
-        found.append(float(mass[gates.counts[0] == 1].sum() / mass.sum()))
-    gates = relu_gates(model, corners, kind="effective")
-    patterns, which = gates.patterns(0, faint=FAINT)
-    four = sorted(patterns.T.tolist()) == sorted(np.eye(4, dtype=bool).tolist())
-    left = float(gates.strengths[0][which < 0].sum() / gates.strengths[0].sum())
-    return [*found, float(four), left]
-
-
-def _crossing(curve: np.ndarray, level: float) -> float:
-    from learnt.gated.calibration import crossing
-
-    at = crossing(curve, level)
-    return float(at) if at is not None else float(len(curve))
-
-
 def _when(time: float) -> float | None:
     return float(time) if np.isfinite(time) else None
 
@@ -208,51 +134,7 @@ def claims(entries: Sequence[Entry]) -> list[Claim]:
             order,
         )
     )
-    relu = [r for _, r in parts(entries, "relu")]
-    if relu:
-        error = max(r["four"]["error"] for r in relu)
-        other = min(r["halves"]["error"] for r in relu)
-        found.append(
-            Claim(
-                "19",
-                "ReLU: calibrated law of four pathways, largest error of all seeds",
-                "<= 0.01",
-                f"{error:.4f}",
-                error <= 0.01,
-            )
-        )
-        found.append(
-            Claim(
-                "",
-                "control: calibrated law of halves, smallest error of all seeds",
-                "> 0.01",
-                f"{other:.3f}",
-                other > 0.01,
-            )
-        )
-    early = [row for item, r in parts(entries, "relu") if item["std"] == 0.01 for row in r["gates"] if row[0] == 400]
-    if early:
-        four = sum(row[3] == 1.0 for row in early)
-        found.append(
-            Claim(
-                "19",
-                "std .01, step 400: effective gates give four pathways of one corner",
-                "all seeds",
-                f"{four} of {len(early)}",
-                four == len(early),
-            )
-        )
-        single = max(row[1] for row in early)
-        found.append(
-            Claim(
-                "19",
-                "std .01, step 400: unit mass on for one corner by exact gates",
-                "0",
-                f"{single:.2g}",
-                single < 0.01,
-            )
-        )
-    return found
+    return found + gated_relu.claims(entries)
 
 
 def sheets(entries: Sequence[Entry]) -> list[Sheet]:
@@ -283,45 +165,11 @@ def sheets(entries: Sequence[Entry]) -> list[Sheet]:
             ),
         )
     ]
-    relu = parts(entries, "relu")
-    rows = []
-    for std in dict.fromkeys(item["std"] for item, _ in relu):
-        mine = [r for item, r in relu if item["std"] == std]
-        stream = ("xor", "relu", std)
-        rows.append(
-            (
-                f"{std:g}",
-                f"{len(mine)}",
-                str(mean_of([r["half_time"] for r in mine], *stream, "t")),
-                str(mean_of([r["four"]["u0"] for r in mine], *stream, "u")),
-                f"{max(r['four']['error'] for r in mine):.4f}",
-                f"{min(r['halves']['error'] for r in mine):.3f}",
-                f"{max(r['final'] for r in mine):.1e}",
-            )
-        )
-    if rows:
-        made.append(
-            Sheet(
-                title="ReLU 2-128-1",
-                columns=(
-                    "std",
-                    "seeds",
-                    "t half",
-                    "fitted u0",
-                    "four: largest error",
-                    "halves: smallest",
-                    "final loss",
-                ),
-                rows=tuple(rows),
-                notes=("Mean over seeds with a 95 % interval. u0: fitted start of the law, as a share of the target.",),
-            )
-        )
-    return made
+    return [*made, *gated_relu.sheets(entries)]
 
 
 def draw(entries: Sequence[Entry]) -> Any:
     """Given gates; a ReLU network; its gates."""
-    relu = [(item, r) for item, r in parts(entries, "relu") if item["std"] == 0.01]
     made, (left, middle, right) = panels(3)
     for hue, (item, r) in zip(HUES, parts(entries, "given")):
         for curve in r["random"]:
@@ -331,33 +179,12 @@ def draw(entries: Sequence[Entry]) -> Any:
     left.plot([], [], label="predicted", **PREDICTED)
     left.plot([], [], label="random starts", **SEED)
     named(left, "Given gates", "time (step size x steps)", "loss, 1/2 <(y - f)$^2$>")
-    left.set_ylim(-0.02, 0.95)
-    left.set_xlim(0, 16)
-    left.set_yticks([0, 0.1, 0.2, 0.3, 0.4, 0.5])
     legend(left, "upper right")
-    for k, (_, r) in enumerate(relu):
-        middle.plot(r["time"], r["loss"], label="ReLU networks" if not k else None, **simulated(HUES[0]))
-    for k, (_, r) in enumerate(relu):
-        middle.plot(
-            r["time"], r["four"]["curve"], label="law of four pathways, calibrated" if not k else None, **PREDICTED
-        )
-        middle.plot(r["time"], r["halves"]["curve"], label="control: law of halves" if not k else None, **CONTROL)
-    named(middle, "A ReLU network, 2-128-1", "time (step size x steps)", "loss, 1/2 <(y - f)$^2$>")
-    middle.set_ylim(-0.02, 0.95)
-    middle.set_xlim(0, 16)
-    middle.set_yticks([0, 0.1, 0.2, 0.3, 0.4, 0.5])
-    legend(middle, "upper right")
-    for k, (_, r) in enumerate(relu):
-        steps = np.arange(len(r["gates"]))
-        right.plot(steps, [row[2] for row in r["gates"]], color=HUES[0], marker="o", markersize=4, linewidth=1.2,
-                   label="effective gates (threshold .05)" if not k else None)  # fmt: skip
-        right.plot(steps, [row[1] for row in r["gates"]], color=HUES[5], marker="s", markersize=4, linewidth=1.2,
-                   linestyle=":", label="exact gates (z > 0)" if not k else None)  # fmt: skip
-    named(right, "Units that are on for one corner only", "step of gradient descent", "share of |w_in| |w_out|")
-    right.set_xticks(range(len(LOOKED)), [str(step) for step in LOOKED], fontsize="small")
-    right.set_ylim(-0.03, 1.25)
-    right.set_yticks([0, 0.25, 0.5, 0.75, 1])
-    legend(right, "upper left")
+    gated_relu.draw(middle, right, entries)
+    for axes in (left, middle):
+        axes.set_xlim(0, 16)
+        axes.set_ylim(-0.02, 0.95)
+        axes.set_yticks([0, 0.1, 0.2, 0.3, 0.4, 0.5])
     return made
 
 

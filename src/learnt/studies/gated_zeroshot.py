@@ -115,7 +115,7 @@ def _spearman(entries: Sequence[Entry]) -> tuple[float, int]:
         for item, r in parts(entries, "gate")
         if r["components"] == 1 and item["K"] <= 5
     ]
-    found: Any = spearmanr(*zip(*both, strict=True))
+    found: Any = spearmanr([ratio for ratio, _ in both], [error for _, error in both])
     return float(found[0]), len(both)
 
 
