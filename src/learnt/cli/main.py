@@ -18,6 +18,7 @@ import cyclopts
 from learnt.cli.ask import compare, measures
 from learnt.cli.convert import convert
 from learnt.cli.demo import demo
+from learnt.cli.gated_networks import app as gated_app
 from learnt.cli.programs_make import app as programs_app
 from learnt.cli.programs_train import train as _programs_train  # noqa: F401  (its decorator adds it to the room)
 from learnt.cli.rewards import app as rewards_app
@@ -58,7 +59,7 @@ app = cyclopts.App(
 )
 for command in (demo, compare, show, measures, convert):
     app.command(command)
-for room in (train_app, rewards_app, programs_app, study_app):
+for room in (train_app, rewards_app, programs_app, gated_app, study_app):
     app.command(room)
 app.register_install_completion_command(name="--install-completion", add_to_startup=False)
 

@@ -39,6 +39,7 @@ class ModeProfile:
         strength: (K,) s_a, of the task; decreasing.
         learned: (K,) u_a^T M v_a, of the model.
         cosine: (K,) between the model's answer along v_a and u_a; 0 where it answers nothing.
+        answers: (c, K) M v_a, what the model answers along v_a.
         outputs: (c, K) u_a.
         inputs: (d, K) v_a, directions of whitened inputs if `whiten`.
         outside: share of |M|^2 in no mode: cross-talk between modes, and answers that the task does not ask for.
@@ -48,6 +49,7 @@ class ModeProfile:
     strength: np.ndarray
     learned: np.ndarray
     cosine: np.ndarray
+    answers: np.ndarray
     outputs: np.ndarray
     inputs: np.ndarray
     outside: float
@@ -64,6 +66,14 @@ class ModeProfile:
         """sqrt(sum s^2 (1 - fraction)^2 / sum s^2): 0 for all modes learned, 1 for none."""
         return mode_distance(self.strength, self.learned, self.strength)
 
+    def to_fields(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        return {
+            "strength": self.strength.tolist(), "learned": self.learned.tolist(), "fraction": self.fraction.tolist(),
+            "cosine": self.cosine.tolist(), "outside": self.outside, "missing": self.missing, "whiten": self.whiten,
+            "centre": self.centre,
+        }  # fmt: skip
+
     def __len__(self) -> int:
         """K, the number of modes."""
         return len(self.strength)
@@ -73,6 +83,56 @@ class ModeProfile:
         for a, (s, f, c) in enumerate(zip(self.strength, self.fraction, self.cosine, strict=True)):
             rows.append(f"{a + 1:4d}  {s:8.4g}  {f:8.3f}  {c:6.3f}")
         return "\n".join([*rows, f"outside the modes: {self.outside:.1%} of the linear part"])
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ProfileDifference:
+    """How two models differ in what they have learned of one task. Made by `compare_profiles`.
+
+    Attributes:
+        strength: (K,) s_a.
+        difference: (K,) fraction of the second minus that of the first.
+        cosine: (K,) between what the two answer along v_a; 0 where one answers nothing.
+        distance: `mode_distance` between them; 0 if all fractions are equal.
+    """
+
+    strength: np.ndarray
+    difference: np.ndarray
+    cosine: np.ndarray
+    distance: float
+
+    def to_fields(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        return {
+            "strength": self.strength.tolist(), "difference": self.difference.tolist(), "cosine": self.cosine.tolist(),
+            "distance": self.distance,
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        rows = ["mode  strength  fraction  cosine between both"]
+        for a, (s, f, c) in enumerate(zip(self.strength, self.difference, self.cosine, strict=True)):
+            rows.append(f"{a + 1:4d}  {s:8.4g}  {f:+8.3f}  {c:6.3f}")
+        return "\n".join([*rows, f"distance: {self.distance:.4g} (0: the same fraction of every mode)"])
+
+
+def compare_profiles(first: ModeProfile, second: ModeProfile) -> ProfileDifference:
+    """Mode by mode, what a second model has learned beside a first.
+
+    Raises:
+        InputError: profiles of different tasks.
+    """
+    same = first.inputs.shape == second.inputs.shape and first.outputs.shape == second.outputs.shape
+    if not same or not np.allclose(first.strength, second.strength) or first.whiten != second.whiten:
+        raise InputError("second", found="the profile of another task", expected="one on the same data")
+    lengths = [np.linalg.norm(p.answers, axis=0) for p in (first, second)]
+    there = np.logical_and(*(n > 1e-14 * max(float(n.max()), 1e-300) for n in lengths))
+    size = np.where(there, lengths[0] * lengths[1], 1.0)
+    cosine = np.where(there, np.clip((first.answers * second.answers).sum(0) / size, -1, 1), 0.0)
+    return ProfileDifference(
+        strength=first.strength, difference=second.fraction - first.fraction, cosine=cosine,
+        distance=mode_distance(first.strength, first.learned, second.learned),
+    )  # fmt: skip
 
 
 def mode_distance(strength: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
@@ -121,7 +181,7 @@ def mode_profile(
     total = float((own**2).sum())
     outside = max(0.0, 1.0 - float((learned**2).sum()) / total) if total else 0.0
     return ModeProfile(
-        strength=s, learned=learned, cosine=np.clip(cosine, -1, 1), outputs=u, inputs=v, outside=outside,
+        strength=s, learned=learned, cosine=np.clip(cosine, -1, 1), answers=along, outputs=u, inputs=v, outside=outside,
         whiten=bool(whiten), centre=bool(centre),
     )  # fmt: skip
 
