@@ -23,6 +23,8 @@ def MEASURES() -> tuple[Measure[Any, Any], ...]:  # noqa: N802 (a constant that 
     from learnt.attribution.localisation import Localisation
     from learnt.calibration.ece import CalibrationError
     from learnt.calibration.scores import Brier, LogLoss
+    from learnt.gated.gates import Gates
+    from learnt.gated.modes import Modes
     from learnt.invariance.agreement import Invariance
     from learnt.invariance.domains import DomainAgreement
     from learnt.invariance.level import InvarianceLevel
@@ -48,6 +50,8 @@ def MEASURES() -> tuple[Measure[Any, Any], ...]:  # noqa: N802 (a constant that 
         LogLoss(),
         CKA(),
         RBFCKA(),
+        Modes(),
+        Gates(),
         CAMSimilarity(),
         IGSimilarity(),
         Localisation(),
