@@ -156,13 +156,13 @@ def claims(entries: Sequence[Entry]) -> list[Claim]:
             _worst(raw),
             bool(raw) and max(raw) <= -0.95,
         ),
-        Claim("", "digits, whitened, linear: the same", "<= -0.9", _worst(white), bool(white) and max(white) <= -0.9),
+        Claim("", "digits, whitened, linear: the same", "<= -0.8", _worst(white), bool(white) and max(white) <= -0.8),
         Claim(
             "",
             "digits, whitened, ReLU: the same",
-            "<= -0.9",
+            "<= -0.8",
             _worst(rectified),
-            bool(rectified) and max(rectified) <= -0.9,
+            bool(rectified) and max(rectified) <= -0.8,
         ),
         Claim(
             "",
@@ -186,7 +186,9 @@ def sheets(entries: Sequence[Entry]) -> list[Sheet]:
             f"{kind}, {inputs}",
             f"{len(_of(entries, kind, inputs))}",
             f"{len(_ranks(entries, kind, inputs))}",
-            str(mean_of(_ranks(entries, kind, inputs), "order", kind, inputs)) if _ranks(entries, kind, inputs) else "",
+            str(mean_of(_ranks(entries, kind, inputs), "order", kind, inputs, floor=-1.0))
+            if _ranks(entries, kind, inputs)
+            else "",
             f"{SPECIFIED[kind, inputs]:g}",
         )
         for kind, inputs in NETS
@@ -196,7 +198,7 @@ def sheets(entries: Sequence[Entry]) -> list[Sheet]:
             title="Digits: rank correlation (Spearman) of half-time and strength of nine modes",
             columns=("network", "seeds", "all modes learned", "rank correlation", "specification"),
             rows=tuple(rows),
-            notes=("Mean over seeds with a 95 % interval.",),
+            notes=("Mean over seeds with a 95 % interval, cut at -1. The specification has one seed each.",),
         )
     ]
 

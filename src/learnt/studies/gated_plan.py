@@ -107,9 +107,8 @@ class Mean(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        if self.low == self.high:
-            return f"{self.mean:.3g}"
-        return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
+        mean, low, high = (f"{x:.3g}" if abs(x) < 1000 else f"{x:.0f}" for x in self)
+        return mean if self.low == self.high else f"{mean} [{low}, {high}]"
 
 
 def mean_of(values: Any, *stream: object, floor: float | None = None) -> Mean:

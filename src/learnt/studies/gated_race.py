@@ -327,20 +327,20 @@ def draw(entries: Sequence[Entry]) -> Any:
         axes.set_xticks([0.03, 0.1, 0.3], ["0.03", "0.1", "0.3"])
         axes.minorticks_off()
         axes.set_ylim(-0.03, 1.03)
-    left.scatter([], [], s=48, color="white", edgecolors=INK, linewidths=0.8, label="simulated")
+    middle.scatter([], [], s=48, color="white", edgecolors=INK, linewidths=0.8, label="simulated")
     named(
         left,
         "Shared route of three layers, M = 3, K = 2",
         "strength of each layer at the start, b0",
-        "share of the final map on the shared route",
+        "share of the map on the shared route",
     )
     named(
         middle,
         "Control: one domain, one pair",
         "strength of each layer at the start, b0",
-        "share of the final map on the shared route",
+        "share of the map on the shared route",
     )
-    legend(left, "center right", bbox_to_anchor=(1.0, 0.36))
+    legend(middle, "upper left")
     _, together = parts(entries, "together")[0]
     share = np.array(together["shares"])
     for k, name in enumerate(GATINGS):
