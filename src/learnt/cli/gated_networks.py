@@ -249,10 +249,9 @@ def _patterns(patterns: GatePatterns, faint: float) -> str:
         mass = patterns.strengths[i] / max(float(patterns.strengths[i].sum()), 1e-300)
         shares = [(float(mass[which == k].sum()), k) for k in range(table.shape[1])]
         for share, k in sorted(shares, key=lambda s: (-s[0], s[1]))[:_PATTERNS]:
-            units, on = int((which == k).sum()), int(table[:, k].sum())
-            rows.append(
-                f"    on for {on:,} of {len(patterns):,} samples: {units} unit{'s' * (units != 1)}, {share:.1%} of |w_in| |w_out|"
-            )
+            units, on = int((which == k).sum()), f"{int(table[:, k].sum()):,} of {len(patterns):,}"
+            many = f"{units} unit{'s' * (units != 1)}"
+            rows.append(f"    on for {on} samples: {many}, {share:.1%} of |w_in| |w_out|")
         if (left := len(shares) - _PATTERNS) > 0:
             rows.append(f"    and {left:,} more patterns")
         if (quiet_units := int((which < 0).sum())) > 0:

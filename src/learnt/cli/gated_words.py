@@ -132,11 +132,9 @@ def hand_over(
         save(made, path)
         told(path, quiet)
     if html is not None:
-        from learnt.io.pages import Figure, Table, page
+        from learnt.io.pages import Figure, page
 
-        rows = [[line] for line in text.splitlines() if line.strip()]
-        found = page(title, notes, [Figure(made, alt)], [Table("In words and numbers", rows)], record)
-        write_text(html, found)
+        write_text(html, page(title, notes, [Figure(made, alt)], [], record, text=text))
         told(html, quiet)
     if json is not None and str(json) == "-":
         print(dump_json(record, name="answer"))

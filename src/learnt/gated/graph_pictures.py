@@ -175,7 +175,7 @@ def draw_patterns(patterns: GatePatterns, layer: int = 0, *, ax: Axes | None = N
         handles=[Patch(facecolor=colours[k], edgecolor="0.6", label=words[k]) for k in present], frameon=False,
         fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2,
     )  # fmt: skip
-    titled(ax, f"{shown(patterns.layers[layer] or 'layer ' + str(layer + 1), 24)}: {patterns.kind} gates")
+    titled(ax, f"Layer {layer + 1} ({shown(patterns.layers[layer], 24)}): {patterns.kind} gates")
     return ax
 
 
@@ -192,10 +192,10 @@ def draw_margins(patterns: GatePatterns, *, bins: int = 40, ax: Axes | None = No
             color=colour,
             linewidth=1.8,
             linestyle=("-", "--", ":", "-.")[k % 4],
-            label=f" {shown(name, 24)}",
+            label=f"layer {k + 1} ({shown(name, 24)})",
         )
     ax.axvspan(-patterns.threshold, patterns.threshold, color=GREY, alpha=0.2, label="within the threshold")
-    ax.set_xlim(-1, 1)
+    ax.set_xlim(-1.05, 1.05)
     ax.set_ylim(bottom=0.0)
     ax.set_xlabel("margin z / (|w| |x|)")
     ax.set_ylabel("share of the gates")

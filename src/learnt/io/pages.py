@@ -28,6 +28,7 @@ img{max-width:100%;background:#fff;border-radius:4px}
 table{border-collapse:collapse;margin:1rem 0;display:block;overflow-x:auto}
 td,th{padding:.2rem .6rem;border-bottom:1px solid #8886;text-align:right;white-space:nowrap}
 td:first-child,th:first-child{text-align:left}
+pre{overflow-x:auto;font-size:.85rem;line-height:1.4}
 .note{border-left:4px solid #D55E00;padding:.2rem .8rem}
 footer{margin-top:3rem;font-size:.85rem;opacity:.7}
 """
@@ -49,9 +50,15 @@ class Table(NamedTuple):
 
 
 def page(
-    title: str, notes: Sequence[str], figures: Sequence[Figure], tables: Sequence[Table], data: Mapping[str, Any]
+    title: str,
+    notes: Sequence[str],
+    figures: Sequence[Figure],
+    tables: Sequence[Table],
+    data: Mapping[str, Any],
+    *,
+    text: str = "",
 ) -> str:
-    """The text of the page."""
+    """The text of the page; `text` is shown line by line as it is, below the figures."""
     digest = base64.b64encode(hashlib.sha256(_CSS.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     body = [f"<h1>{_text(title)}</h1>"]
@@ -60,6 +67,8 @@ def page(
         alt = _text(picture.alt)
         image = f'<img alt="{alt}" src="{png_uri(picture.drawn)}">'
         body.append(f"<figure>{image}<figcaption>{alt}</figcaption></figure>")
+    if text:
+        body.append(f"<pre>{chr(10).join(_text(line) for line in text.splitlines())}</pre>")
     body += [_table(table) for table in tables]
     embedded = json.dumps(data, allow_nan=False, sort_keys=True)
     for character, escape in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
