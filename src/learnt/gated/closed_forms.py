@@ -6,10 +6,10 @@
     xor_theory    the loss of XOR for each gating
     hierarchy     modes and plateaus of a tree of categories
     learning_rates   the largest stable step
+    matrix_solution  two layers from any balanced start, whole matrices, white inputs
 
 Each law has a strength at time t, the time to reach a strength, and the time to a fraction of the target s/d (`inf`
-where never). This page only gathers the names; routing networks are in `routing_theory`, full matrices in
-`matrix_solution`.
+where never). This page only gathers the names; routing networks are in `routing_theory`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from learnt.gated.deep import (
 )
 from learnt.gated.hierarchy import hierarchy_multiplicities, hierarchy_plateaus, hierarchy_strengths
 from learnt.gated.learning_rates import chain_curvature, chain_lr_max
+from learnt.gated.matrix_solution import MatrixSolution, balance, matrix_solution
 from learnt.gated.one_layer import one_layer_strength, one_layer_time, one_layer_time_to
 from learnt.gated.two_layers import (
     lazy_index,
@@ -35,7 +36,9 @@ from learnt.gated.two_layers import (
 from learnt.gated.xor_theory import XorMode, xor_loss, xor_mode
 
 __all__ = [
+    "MatrixSolution",
     "XorMode",
+    "balance",
     "chain_curvature",
     "chain_lr_max",
     "deep_layer_strength",
@@ -46,6 +49,7 @@ __all__ = [
     "hierarchy_plateaus",
     "hierarchy_strengths",
     "lazy_index",
+    "matrix_solution",
     "one_layer_strength",
     "one_layer_time",
     "one_layer_time_to",

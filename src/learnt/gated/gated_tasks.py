@@ -71,11 +71,11 @@ def hierarchy(
 
 def routing(
     M: int | None = None,
-    K: int | None = None,
+    K: Any = None,
+    y: Any = None,
     *,
     gate: Any = None,
     x: Any = None,
-    y: Any = None,
     hidden: int = 64,
     shared_layers: int = 1,
     in_layers: int = 1,
@@ -90,10 +90,11 @@ def routing(
     A sample is a trained pair and an item; the node gates of its two domains are 1, those of the others 0.
 
     Args:
-        M, K: domains, and trained outputs for each input: a band (`band`). Or:
-        gate: (M, M) 0/1, the trained pairs.
+        M: domains; None if a gate is given.
+        K: trained outputs for each input, a band (`band`); or the gate itself.
+        y: (n, d_out) targets of the items; if None the tree of the authors' notebooks, 4 items with 7 features.
+        gate: (M, M) 0/1, the trained pairs, rows input domains; instead of K.
         x: (n, d_in) items, the same in all domains; one-hot if None.
-        y: (n, d_out) their targets; if None the tree of the authors' notebooks, 4 items with 7 features.
         hidden: width of all hidden nodes.
         shared_layers, in_layers, out_layers: weight layers of the shared chain, of each encoder, of each decoder.
         weight: w; or ``"mean"`` over trained pairs, 1 / pairs; ``"paper"``: 1 / M^2; ``"notebook"``: 2 / (n d_out),
@@ -191,7 +192,9 @@ def _corners(y: np.ndarray, gating: Any, hidden: int) -> GatedTask:
     return GatedTask(graph, {"x": CORNERS}, {"y": y[:, None]}, {f"h{k}": row for k, row in enumerate(gates)})
 
 
-def _trained(M: int | None, K: int | None, gate: Any) -> np.ndarray:
+def _trained(M: int | None, K: Any, gate: Any) -> np.ndarray:
+    if gate is None and np.ndim(K) == 2:
+        K, gate = None, K
     if (gate is None) == (K is None) or (gate is None and M is None):
         raise InputError("gate", found="neither or both of K and a gate", expected="M and K, or a gate (M, M)")
     if gate is None:

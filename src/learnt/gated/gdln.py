@@ -70,17 +70,20 @@ class GDLN(nn.Module):
         """What the network answers.
 
         Args:
-            x: (B, |v|) by input node.
+            x: (B, |v|) by input node, tensors or arrays, of any device.
             gates: (B,) or one number, by node or edge; 1 where none is given.
 
         Returns:
-            (B, |v|) by output node.
+            (B, |v|) by output node, of the type and on the device of the weights.
 
         Raises:
             InputError, ShapeError: unknown or missing names, lengths that differ.
         """
-        graph, n = self.graph, _batch(self.graph, x)
-        first = next(iter(self.edges))
+        graph, first = self.graph, next(iter(self.edges))
+        x = {v: _tensor(values, f"x[{v!r}]") for v, values in x.items()} if isinstance(x, Mapping) else x
+        n = _batch(graph, x)
+        if not isinstance(gates, Mapping | None):
+            raise InputError("gates", found=type(gates).__name__, expected="a mapping by node or edge")
         on = {name: _gate(graph, name, g, n, first) for name, g in (gates or {}).items()}
         w = dict(zip(graph.edges, self.edges, strict=True))
         h: dict[str, torch.Tensor] = {}
@@ -223,18 +226,23 @@ def _batch(graph: Graph, x: Any) -> int:
             "x", found=type(x).__name__ if given is None else f"the names {_listed(given)}",
             expected=f"a tensor for each input node: {_listed(graph.inputs)}",
         )  # fmt: skip
-    n = len(x[graph.inputs[0]])
+    n = len(x[graph.inputs[0]]) if x[graph.inputs[0]].ndim else 0
     for v in graph.inputs:
         if tuple(x[v].shape) != (n, graph.nodes[v]):
             raise ShapeError(f"x[{v!r}]", found=f"shape {tuple(x[v].shape)}", expected=f"({n}, {graph.nodes[v]})")
     return n
 
 
+def _tensor(values: Any, name: str) -> torch.Tensor:
+    """Tensors as they are, anything else copied: arrays of a task cannot be written to, which torch warns of."""
+    return values if isinstance(values, torch.Tensor) else torch.from_numpy(finite(values, name).copy())
+
+
 def _gate(graph: Graph, name: str, values: Any, n: int, like: torch.Tensor) -> torch.Tensor:
     """(n, 1), or a number without axes."""
     if name not in graph.nodes and name not in graph.edges:
         raise InputError("gates", found=f"the unknown name {name!r}", expected="nodes or edges of the graph")
-    gate = torch.as_tensor(values).to(like)
+    gate = _tensor(values, f"gates[{name!r}]").to(like)
     if tuple(gate.shape) not in ((), (n,)):
         raise ShapeError(f"gates[{name!r}]", found=f"shape {tuple(gate.shape)}", expected=f"({n},), one an example")
     return gate.unsqueeze(-1) if gate.ndim else gate

@@ -77,17 +77,21 @@ def curvatures(reduction: Reduction, init: Any = None, *, weight_decay: float = 
     return np.linalg.eigvalsh(matrices)[:, -1] if matrices.shape[1] else np.zeros(suited.N)
 
 
-def regime(reduction: Reduction, init: Any) -> Regime:
+def regime(reduction: Reduction, init: Any = None) -> Regime:
     """Whether modes will be learned richly or lazily from this start.
 
     Args:
         reduction: of the task.
-        init: the start, as for `Reduction.solve`.
+        init: the start, as for `Reduction.solve`; None for the weights that the reduction was made with
+            (`Reduction.with_weights`), or, without any, for a small start, which is rich wherever layers multiply.
 
     Raises:
         NotApplicable: flow does not come to an end.
     """
-    suited, b0 = started(reduction, init)
+    if init is None and reduction.weight_defects:
+        suited, b0 = reduction, np.array(reduction.B)
+    else:
+        suited, b0 = started(reduction, _small(reduction) if init is None else init)
     _, end = _end(suited, b0, 0.0)
     before, after = _kernel(suited, b0), _kernel(suited, end)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -13,14 +13,14 @@ units over training to find its gates; here patterns are read from one network, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, final
+from typing import Any, Literal, final
 
 import numpy as np
 
 from learnt.core.errors import InputError, NotApplicable
-from learnt.gated._frozen import whole
+from learnt.gated._frozen import finite, whole
 from learnt.gated._mlp import Layered, flat_inputs, read_layers
 from learnt.gated._pathways import Pathway, strongest
 from learnt.gated.gated_task import GatedTask
@@ -86,13 +86,27 @@ class Fidelity:
         return "\n".join(rows)
 
 
-class Gdln(NamedTuple):
-    """A gated linear network: `graph.forward(weights, inputs(X), gates)["y"]` are its answers on the samples."""
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Gdln:
+    """A gated linear network: `graph.forward(weights, inputs(X), gates)["y"]` are its answers on the samples.
+
+    It unpacks into three: `graph, gates, report = to_gdln(model, X)`.
+
+    Attributes:
+        graph: nodes x (and one, which is 1, if there are biases), h1_0, h1_1, ..., y.
+        gates: (P,) by hidden node.
+        report: how faithful it is, on the samples.
+        weights: (|t|, |s|) by edge.
+    """
 
     graph: Graph
     gates: dict[str, np.ndarray]
-    weights: dict[str, np.ndarray]
     report: Fidelity
+    weights: dict[str, np.ndarray]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.graph, self.gates, self.report))
 
     def inputs(self, X: Any) -> dict[str, np.ndarray]:
         """X by input node: x, and one, which is 1, if there are biases."""
@@ -101,7 +115,7 @@ class Gdln(NamedTuple):
 
     def task(self, X: Any, Y: Any) -> GatedTask:
         """The task that the network's own gates make of targets Y (P, outputs) on the samples."""
-        return GatedTask(self.graph, self.inputs(X), {"y": np.asarray(Y, dtype=np.float64)}, self.gates)
+        return GatedTask(self.graph, self.inputs(X), {"y": finite(Y, "Y")}, self.gates)
 
 
 def to_gdln(
@@ -128,12 +142,13 @@ def to_gdln(
 
     Raises:
         NotApplicable: another kind of network, or more edges than a graph can hold.
+        InputError, ShapeError, NonFiniteError: settings without a meaning, inputs of another shape, NaN.
     """
     if merge not in ("none", "exact", "cluster"):
         raise InputError("merge", found=repr(merge), expected="'none', 'exact' or 'cluster'")
     if groups is not None:
         whole(groups, "groups", 1)
-    if not 0 <= distance <= 1:
+    if isinstance(distance, bool) or not isinstance(distance, int | float | np.number) or not 0 <= distance <= 1:
         raise InputError("distance", found=repr(distance), expected="a number from 0 to 1")
     whole(max_paths, "max_paths", 1)
     tensor, x = flat_inputs(X)
@@ -152,7 +167,8 @@ def to_gdln(
         for i, pattern in enumerate(on)
         for g in range(pattern.shape[1])
     }
-    return Gdln(graph, gates, weights, _report(net, x, read, units, labels, on, (merge, kind, threshold), max_paths))
+    report = _report(net, x, read, units, labels, on, (merge, kind, threshold), max_paths)
+    return Gdln(graph=graph, gates=gates, report=report, weights=weights)
 
 
 def _kept(on: np.ndarray, slope: float) -> np.ndarray:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from learnt.core.errors import InputError, ShapeError
+from learnt.core.errors import InputError, MissingExtra, ShapeError
 from learnt.core.panels import Chart
 from learnt.gated import _engine
 from learnt.gated._frozen import finite, frozen
@@ -36,12 +36,15 @@ from learnt.gated.gated_task import GatedTask
 from learnt.gated.path_stats import PathStats, correlations
 
 if TYPE_CHECKING:
+    import pandas
+
     from learnt.gated.gate_feasibility import ReluFeasibility
     from learnt.gated.reduction import Reduction
 
 Candidate = Any  # GatedTask | PathStats | Reduction
 _DONE = 1e-6  # share of what can be learned that may be missing at the end
 _LONGER, _TRIES = 4.0, 7
+_COLUMNS = ("name", "s1", "rate", "t_half", "t_90", "relu_feasible", "final_loss", "exact")
 
 
 @final
@@ -146,6 +149,22 @@ class Race:
             "candidates": [e.to_fields() for e in self.entrants],
             "notes": list(self.notes),
         }
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row a candidate, the first to learn first; times are inf where the goal is never reached.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingExtra(
+                "pandas", found="a Python environment without it", expected="the package 'pandas'",
+                remedy="Install it with: pip install pandas",
+            ) from error  # fmt: skip
+        rows = [{name: getattr(e, name) for name in _COLUMNS} for e in self.entrants]
+        return pandas.DataFrame(rows, columns=list(_COLUMNS))
 
     def chart(self) -> Chart:
         """The losses over time, as shares of that of a network that answers 0."""

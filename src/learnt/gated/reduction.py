@@ -265,7 +265,7 @@ class Reduction:
 
         return lr_max(self, init, **settings)
 
-    def regime(self, init: Any) -> Regime:
+    def regime(self, init: Any = None) -> Regime:
         """Rich or lazy; see `learnt.gated.learning_rate.regime`."""
         from learnt.gated.learning_rate import regime
 
