@@ -7,13 +7,25 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from itertools import product
+from itertools import islice, product
 
 import numpy as np
 import pytest
 
 from learnt.core.errors import InputError, StorageError
-from learnt.programs import Head, Layer, NumMLP, Program, ReluNet, TableMLP, from_fields, from_json, to_json
+from learnt.programs import (
+    Head,
+    Layer,
+    NumMLP,
+    Program,
+    ReluNet,
+    TableMLP,
+    from_fields,
+    from_json,
+    library,
+    tasks,
+    to_json,
+)
 from learnt.programs.python_export import count_branches, count_lines, to_python
 
 from .made import CASES, GOLDEN, PROGRAMS, golden, large_program, one_layer_sort, random_inputs, random_program, tiny
@@ -218,7 +230,7 @@ def test_rules_are_rules():
     assert "return key == query - 1\n" in induction
     assert 'return query in {"a", "b", "c", "d"} and key == query\n' in induction
     assert 'return key == "</s>"\n' in to_python(golden("reverse"))
-    assert "return (attn_0_0 - positions) % 8\n" in to_python(golden("reverse"))
+    assert "return (attn_0_0 - position) % 8\n" in to_python(golden("reverse"))
     assert "return num_attn_1_0 // num_attn_0_0\n" in to_python(golden("double_hist"))
 
 
@@ -250,6 +262,28 @@ def test_votes_that_are_multiples_are_printed_once_and_keep_every_bit(tmp_path):
         printed += '"positions": {' not in to_python(program)
     assert 10 < printed < 50
     agree(tmp_path, jobs)
+
+
+def test_a_table_of_numbers_alone_is_told_for_the_tuples_that_occur():
+    text = to_python(library.double_hist(), domain=tasks.double_hist())
+    assert "    if count == 0:\n        return 0\n    return alike // count\n" in text
+    run = load(text)["run"]
+    for tokens in islice(tasks.double_hist().domain(), 0, None, 997):
+        assert tuple(run(list(tokens))) == library.double_hist()(tokens)
+
+
+def test_a_function_of_one_token_calls_it_token_unless_a_module_does():
+    program = library.dyck2()
+    text = to_python(program)
+    assert "def kind_value(token):" in text and 'if token in {"(", "{"}:' in text
+    again = to_python(program.renamed({"kind": "token"}))
+    assert "def token_value(tokens):" in again
+    rows = random_inputs(program, 0, 30)
+    assert (
+        [load(text)["run"](t) for t in rows]
+        == [load(again)["run"](t) for t in rows]
+        == [list(program(t)) for t in rows]
+    )
 
 
 def test_the_shell_line_names_the_marks_of_the_vocabulary(tmp_path):
@@ -302,7 +336,7 @@ def test_a_domain_shortens_tables_and_the_text_says_so():
     program, task = golden("reverse"), tasks.reverse()
     text = to_python(program, domain=task)
     assert "exact on the 19,530 inputs" in text and "(the whole domain)" in text
-    assert "return attn_0_0 - positions\n" in text
+    assert "return attn_0_0 - position\n" in text
     assert count_lines(text) <= count_lines(to_python(program))
     run = load(text)["run"]
     for row in list(task.domain().walk())[::97]:

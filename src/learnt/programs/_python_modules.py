@@ -94,7 +94,7 @@ class Writer:
     def table_rules(self, mlp: TableMLP) -> Rules:
         """The table of a categorical MLP over its distinct inputs; on a domain, over the tuples that occur."""
         names = tuple(dict.fromkeys(mlp.inputs))
-        axes = [self.axis(name, self.names[name]) for name in names]
+        axes = [self.axis(name, self._argument(name)) for name in names]
         shape = [len(axis.values) for axis in axes]
         if self.occurring.inputs is None:
             columns = combinations(axis.values for axis in axes)
@@ -149,7 +149,7 @@ class Writer:
         """(rules, tests for numbers that they are not about); None if the network is shorter or all there is."""
         everything = spans(self.program, mlp, dict(self.program.highest))
         seen = spans(self.program, mlp, {name: self.occurring.values[name][0] for name in self.program.numerical})
-        rules = self._rules_within(mlp, seen)
+        rules = self._rules_within(mlp, seen, known=self.occurring.tuples.get(mlp.name))
         if rules is None or (mlp.weights is not None and rules.cost > _net_cost(mlp.weights)):
             if mlp.sizes is None:
                 return None
@@ -164,10 +164,18 @@ class Writer:
         limits = [f"{self.names[v]} > {span.stop - 1}" for v, span in seen.items() if span.stop < everything[v].stop]
         return rules, limits
 
-    def _rules_within(self, mlp: NumMLP, sides: dict[str, range], most: int = BOX) -> Rules | None:
+    def _rules_within(
+        self, mlp: NumMLP, sides: dict[str, range], most: int = BOX, known: np.ndarray | None = None
+    ) -> Rules | None:
+        """Rules within a box of numbers; of `known` tuples (t, n_in), all there are, if given."""
         if math.prod(side.stop - side.start for side in sides.values()) > most:
             return None
         codes = numerical(mlp, tuple(sides), combinations(sides.values())).reshape([len(s) for s in sides.values()])
+        if known is not None:
+            at = tuple(known[:, mlp.inputs.index(v)] - span.start for v, span in sides.items())
+            kept = np.full_like(codes, FREE)
+            kept[at] = codes[at]
+            codes = kept
         axes = [
             Axis(name=self.names[v], values=tuple(span), texts=tuple(map(str, span)), ordered=True)
             for v, span in sides.items()
@@ -175,7 +183,12 @@ class Writer:
         return shortest(axes, codes)
 
     def _inputs(self, mlp: TableMLP | NumMLP) -> list[str]:
-        return [self.names[variable] for variable in dict.fromkeys(mlp.inputs)]
+        return [self._argument(variable) for variable in dict.fromkeys(mlp.inputs)]
+
+    def _argument(self, variable: str) -> str:
+        """What a function that gets one value calls it: `tokens` is the list of all tokens."""
+        one = {"tokens": "token", "positions": "position"}.get(variable, self.names[variable])
+        return self.names[variable] if one in self.names.values() else one
 
     def _signature(self, mlp: TableMLP | NumMLP) -> tuple[str, list[str]]:
         inputs = self._inputs(mlp)

@@ -30,7 +30,8 @@ class Occurring:
 
     Attributes:
         values: of each categorical variable, ascending; the largest value alone of a numerical one.
-        tuples: (t, n_in) of each categorical MLP, inputs as they are listed; without a domain empty.
+        tuples: (t, n_in) of each categorical MLP, inputs as they are listed, and of each numerical one that is a table
+            and nothing else, unless there are very many; without a domain empty.
         inputs: how many inputs of a domain were run; None without one.
         exhaustive: whether they are the whole domain.
     """
@@ -66,7 +67,8 @@ def on_domain(program: Program, domain: Inputs) -> Occurring:
     batch = question.batch
     values: dict[str, set[int]] = {name: set() for name in program.cardinality}
     highest = dict.fromkeys(program.highest, 0)
-    mlps = [m for _, _, m in program.modules() if isinstance(m, TableMLP)]
+    mlps = [m for _, _, m in program.modules() if isinstance(m, TableMLP | NumMLP)]
+    mlps = [m for m in mlps if isinstance(m, TableMLP) or m.weights is None]  # a network answers whatever comes
     tuples = {mlp.name: np.zeros((0, len(mlp.inputs)), dtype=np.int64) for mlp in mlps}
     for start in range(0, len(batch), _PIECE):
         part = Batch(ids=batch.ids[start : start + _PIECE], lengths=batch.lengths[start : start + _PIECE])
@@ -78,7 +80,10 @@ def on_domain(program: Program, domain: Inputs) -> Occurring:
             highest[name] = max(highest[name], int(columns[name].max()))
         for mlp in mlps:
             rows = np.stack([columns[name] for name in mlp.inputs], 1)
-            tuples[mlp.name] = np.unique(np.concatenate([tuples[mlp.name], rows]), axis=0)
+            if mlp.name in tuples:
+                tuples[mlp.name] = np.unique(np.concatenate([tuples[mlp.name], rows]), axis=0)
+                if isinstance(mlp, NumMLP) and len(tuples[mlp.name]) > BOX:
+                    del tuples[mlp.name]
     listed = {name: tuple(sorted(found)) for name, found in values.items()} | {n: (v,) for n, v in highest.items()}
     return Occurring(values=listed, tuples=tuples, inputs=len(batch), exhaustive=question.exhaustive)
 
