@@ -192,7 +192,7 @@ class Graph:
         if self.n_paths > max_paths:
             raise NotApplicable(
                 "graph", found=f"{self.n_paths:,} paths", expected=f"at most {max_paths:,}",
-                remedy="State a larger max_paths if time and memory allow, or divide the graph.",
+                remedy="Use learnt.gated.context_reduction, which lists none, or state a larger max_paths.",
             )  # fmt: skip
         return self._paths
 
