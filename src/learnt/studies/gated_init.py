@@ -71,7 +71,7 @@ def work(item: Item, data: str | None) -> dict[str, Any]:
             continue  # the first drop is over before descent by modes could have made it
         path = reduction.solve(b0, "gd", **settings)
         fitted.append(b0)
-        ends.append(float(path.loss[-1]) / 2)  # L = w sum over 28 pairs of their error, w = 2/28
+        ends.append(max(float(path.loss[-1]), 0.0) / 2)  # L = w sum over 28 pairs of their error, w = 2/28
         curve = curve or rounded(path.loss[shown])
     regime = reduction.regime(item["gain"])
     return {
@@ -133,11 +133,12 @@ def sheets(entries: Sequence[Entry]) -> list[Sheet]:
     rows = []
     for gain, r in _by_gain(entries).items():
         stream = ("init", gain)
+        said = np.maximum(r["predicted"], 0.0)
         rows.append(
             (
                 f"{gain:g}", f"{len(r['trained'])}", str(mean_of(r["untrained"], *stream, "untrained", floor=0.0)),
                 str(mean_of(r["trained"], *stream, "trained", floor=0.0)),
-                str(mean_of(r["predicted"], *stream, "predicted", floor=0.0)) if r["predicted"] else "no fit",
+                str(mean_of(said, *stream, "predicted", floor=0.0)) if len(said) else "no fit",
                 f"{r['lazy']:.2g}", *[f"{x:g}" for x in STORED[gain]],
             )
         )  # fmt: skip
@@ -158,7 +159,7 @@ def sheets(entries: Sequence[Entry]) -> list[Sheet]:
             notes=(
                 "Means over pairs and seeds with 95 % intervals; 122 for no answer. Predicted: reduction calibrated "
                 "on the first drop; it predicts 0 for untrained pairs. Laziness: tangent kernel at the start over that "
-                "at the end, of the slowest mode, in the reduction from aligned weights of strength sigma0. Authors: "
+                "at the end, of the laziest mode, in the reduction from aligned weights of strength sigma0. Authors: "
                 "decoded from the stored figure of their repository, of an unknown number of seeds.",
             ),
         )
@@ -198,7 +199,7 @@ def draw(entries: Sequence[Entry]) -> Any:
     middle.axhline(NOTHING, color="#777777", linewidth=0.9, linestyle=(0, (5, 3)))
     middle.text(0.2, NOTHING * 1.25, "no answer", fontsize="small")
     middle.set_yscale("log")
-    middle.set_ylim(LEAST * 0.5, 2000)
+    middle.set_ylim(1e-13, 2000)
     named(middle, "Error after 700 steps", "size of the start, sigma0", "mean of 1/2 ||Y - f||$^2$ over pairs")
     legend(middle, "lower left")
     right.plot(gains, [found[g]["lazy"] for g in gains], color=HUES[3], marker="o")
@@ -211,7 +212,7 @@ def draw(entries: Sequence[Entry]) -> Any:
         right,
         "What the reduction says of the start",
         "size of the start, sigma0",
-        "tangent kernel: start / end, slowest mode",
+        "tangent kernel: start / end, laziest mode",
     )
     return made
 
@@ -224,9 +225,10 @@ def caption(entries: Sequence[Entry]) -> str:
         "gradient descent of step .006 / sigma0^(1/3), 700 steps. Left: loss, w = 2/28, 244 for no answer, and the "
         "reduction calibrated on the first drop of one seed. Middle: mean error of trained and untrained pairs (half "
         "the squared distance, 122 for no answer), dots single seeds, marks means with 95 % intervals, crosses "
-        "decoded from the authors' stored figure. Control: trained pairs of the same networks, whose error falls "
-        "with sigma0. Right: how lazily the reduction says that modes are learned from aligned weights of that "
-        "strength."
+        "decoded from the authors' stored figure; predictions below 1e-7 are drawn there. The calibrated prediction is "
+        "meant for small starts, and leaves out the small error that random starts keep beside the modes. Control: "
+        "trained pairs of the same networks, whose error falls with sigma0. Right: how lazily the reduction says that "
+        "modes are learned from aligned weights of that strength."
     )
 
 

@@ -24,6 +24,7 @@ SPECIFIED = {
     ("ReLU", "raw"): -0.80,
 }
 HIDDEN, COMPONENTS = 64, 40
+TICKS = (30, 50, 75, 100, 150, 200, 300, 500, 1000)
 
 
 def items(options: Options) -> list[Item]:
@@ -214,15 +215,20 @@ def draw(axes: Sequence[Any], entries: Sequence[Entry]) -> None:
                 if "predicted" in r and not k:
                     dots(ax, r["strength"], r["predicted"], INK, s=42, marker="_", linewidths=1.6, alpha=1.0,
                          label="predicted, calibrated (one seed)", zorder=6)  # fmt: skip
+        seen = [
+            b for kind in ("linear", "ReLU") for r in _of(entries, kind, inputs) for b in r["half"] if b is not None
+        ]
         ax.set_yscale("log")
+        ax.set_ylim(0.85 * min(seen), 2.2 * max(seen))  # room for the legend
+        ticks = [tick for tick in TICKS if 0.85 * min(seen) < tick < 2.2 * max(seen)]
+        ax.set_yticks(ticks, [str(tick) for tick in ticks])
+        ax.minorticks_off()
         named(ax, f"Digits, {inputs} inputs", "strength s of the mode", "step at which half of the mode is learned")
     most = max(r["most"] for r in _control(entries))
     axes[0].plot([], [], color=CONTROL["color"], linestyle="none", marker="x",
                  label=f"control, shuffled labels: none\n(at most {most:.0%} of a mode)")  # fmt: skip
     for ax in axes:
         legend(ax, "upper right")
-        low, high = ax.get_ylim()
-        ax.set_ylim(low, high * 1.6)
 
 
 def caption(entries: Sequence[Entry]) -> str:
