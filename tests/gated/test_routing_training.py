@@ -113,9 +113,9 @@ def test_training_is_that_of_the_masked_network_by_torch_sgd():
         losses.append(float(value.detach()))
         value.backward()
         optimizer.step()
-    np.testing.assert_allclose(trained.history.losses[:, 0].numpy(), losses, rtol=1e-10)
+    np.testing.assert_allclose(trained.history.losses[:, 0].numpy(), losses, rtol=1e-12)
     for mine, theirs in zip(trained.model().parameters(), start.parameters(), strict=True):
-        torch.testing.assert_close(mine, theirs, atol=1e-10, rtol=1e-8)
+        torch.testing.assert_close(mine, theirs, atol=1e-12, rtol=1e-12)
 
 
 def test_accuracies_are_those_of_the_network_that_is_returned():
