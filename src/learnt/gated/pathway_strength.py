@@ -342,7 +342,8 @@ def _notes(names: tuple[str, ...], load: np.ndarray, values: np.ndarray, second:
         notes.append(f"never open, so never trained: {', '.join(idle)}")
     tied = [name for name, a, b in zip(names, values, second, strict=True) if a > 0 and b > _CLOSE * a]
     if tied:
-        notes.append(f"a second mode is nearly as strong, intervals are too narrow: {', '.join(tied)}")
+        which = "all" if 1 < len(tied) == len(names) else ", ".join(tied)
+        notes.append(f"a second mode is nearly as strong, intervals are too narrow: {which}")
     return tuple(notes)
 
 

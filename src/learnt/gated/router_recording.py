@@ -138,7 +138,7 @@ def _ask(
         seen.append((given, out))
 
     was = [(m, m.training) for m in model.modules()]
-    like = next((p for p in model.parameters()), None)
+    like = next((p for p in model.parameters() if p.is_floating_point()), None)
     cuda = [like.device.index or 0] if like is not None and like.device.type == "cuda" else []
     hook = part.register_forward_hook(keep, with_kwargs=True)
     try:
