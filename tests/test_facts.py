@@ -52,7 +52,7 @@ def test_students_distilled_by_kl_agree_with_the_teacher_more_than_independent_o
 
 
 def test_most_of_what_is_known_to_transfer_survives_the_correction(found):
-    """Five seeds a side and 22 questions: one of these may be left open by Holm, the picture as a whole may not."""
+    """Five seeds a side and many questions: one of these may be left open by Holm, the picture as a whole may not."""
     verdicts = [found[name].verdict for name in ("agreement", "kl", "js", "error_consistency", "cka")]
     assert verdicts.count("transferred") >= 2 and "reversed" not in verdicts
 

@@ -125,7 +125,7 @@ def test_the_exit_codes_are_the_contract():
 def test_every_command_is_in_the_table_of_commands():
     from learnt.cli.main import app
 
-    rooms = {"train", "rewards", "programs", "study"}
+    rooms = {"train", "rewards", "programs", "gated", "study"}
     commands = {name for name in app if not name.startswith("-")} - rooms
     commands |= {f"{room} {name}" for room in rooms for name in app[room] if not name.startswith("-")}
     assert commands == set(re.findall(r"^\| `learnt ([a-z ]+)` \|", _text("cli.md"), re.MULTILINE))
