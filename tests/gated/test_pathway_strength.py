@@ -91,13 +91,17 @@ def test_a_router_that_knows_the_kinds_beats_its_permuted_self_and_a_blind_route
     assert (blind.p > 0.02).all()
 
 
-def test_if_all_tokens_ask_the_same_a_router_gains_nothing_whatever_it_looks_at():
+def test_if_all_tokens_ask_the_same_a_router_that_halves_them_gains_nothing_and_one_that_picks_large_ones_does():
     rng = np.random.default_rng(4)
     x = rng.normal(size=(2000, 4))
     y = x @ rng.normal(size=(3, 4)).T
-    found = pathway_strengths(np.eye(2)[rng.integers(0, 2, 2000)], x, y, permutations=20)
-    assert np.allclose(found.gain, 1.0, atol=0.1)
-    assert found.overlap[0, 1] > 0.95  # both grow towards the same mode
+    halves = pathway_strengths(np.eye(2)[(x[:, 0] > 0).astype(int)], x, y, permutations=20)
+    assert np.allclose(halves.gain, 1.0, atol=0.1)
+    assert halves.overlap[0, 1] > 0.95  # both grow towards the same mode
+    size = np.linalg.norm(y, axis=1)
+    picks = pathway_strengths(np.eye(2)[(size > np.median(size)).astype(int)], x, y, permutations=20)
+    assert picks.gain[0] < 0.6
+    assert picks.gain[1] > 1.4
 
 
 def test_the_interval_over_tokens_is_about_that_of_a_bootstrap_that_finds_the_modes_anew():
