@@ -69,7 +69,9 @@ def on_domain(program: Program, domain: Inputs) -> Occurring:
     highest = dict.fromkeys(program.highest, 0)
     mlps = [m for _, _, m in program.modules() if isinstance(m, TableMLP | NumMLP)]
     mlps = [m for m in mlps if isinstance(m, TableMLP) or m.weights is None]  # a network answers whatever comes
-    tuples = {mlp.name: np.zeros((0, len(mlp.inputs)), dtype=np.int64) for mlp in mlps}
+    sizes = {**program.cardinality, **{name: bound + 1 for name, bound in program.highest.items()}}
+    sides = {mlp.name: tuple(sizes[name] for name in mlp.inputs) for mlp in mlps}
+    seen = {name: np.zeros(0, dtype=np.int64) for name, side in sides.items() if math.prod(side) < 1 << 62}
     for start in range(0, len(batch), _PIECE):
         part = Batch(ids=batch.ids[start : start + _PIECE], lengths=batch.lengths[start : start + _PIECE])
         found = evaluate(program, part, keep=True)
@@ -79,11 +81,12 @@ def on_domain(program: Program, domain: Inputs) -> Occurring:
         for name in highest:
             highest[name] = max(highest[name], int(columns[name].max()))
         for mlp in mlps:
-            rows = np.stack([columns[name] for name in mlp.inputs], 1)
-            if mlp.name in tuples:
-                tuples[mlp.name] = np.unique(np.concatenate([tuples[mlp.name], rows]), axis=0)
-                if isinstance(mlp, NumMLP) and len(tuples[mlp.name]) > BOX:
-                    del tuples[mlp.name]
+            if mlp.name in seen:
+                entry = np.ravel_multi_index(tuple(columns[name] for name in mlp.inputs), sides[mlp.name])
+                seen[mlp.name] = np.unique(np.concatenate([seen[mlp.name], entry]))
+                if isinstance(mlp, NumMLP) and len(seen[mlp.name]) > BOX:
+                    del seen[mlp.name]
+    tuples = {name: np.stack(np.unravel_index(entry, sides[name]), 1) for name, entry in seen.items()}
     listed = {name: tuple(sorted(found)) for name, found in values.items()} | {n: (v,) for n, v in highest.items()}
     return Occurring(values=listed, tuples=tuples, inputs=len(batch), exhaustive=question.exhaustive)
 
