@@ -24,6 +24,10 @@ def drawn(ax):
     return ax
 
 
+def pixels(ax):
+    return np.asarray(ax.images[0].get_array())
+
+
 def legend(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
 
@@ -33,9 +37,9 @@ def test_the_predicted_loss_is_the_curve_and_observed_ones_lie_over_it(xor):
     runs = np.stack([path.loss * 1.1, path.loss * 0.9], 1)
     ax = drawn(draw_trajectory(path, observed={"simulated": runs}))
     assert legend(ax) == ["simulated, mean of 2 runs", "predicted (exact from a decoupled start)"]
-    predicted = next(line for line in ax.lines if line.get_label().startswith("predicted"))
+    predicted = next(line for line in ax.lines if str(line.get_label()).startswith("predicted"))
     assert np.array_equal(predicted.get_ydata(), path.loss) and np.array_equal(predicted.get_xdata(), path.steps)
-    mean = next(line for line in ax.lines if line.get_label().startswith("simulated"))
+    mean = next(line for line in ax.lines if str(line.get_label()).startswith("simulated"))
     assert np.allclose(mean.get_ydata(), path.loss)
     assert "sum to 1" in ax.get_ylabel() and "0.05" in ax.get_xlabel()
     given = axes()
@@ -117,13 +121,13 @@ def test_a_race_marks_when_each_is_half_way():
     ax = drawn(draw_race(found))
     assert ax.get_title(loc="left") == "halves learns first"
     assert legend(ax) == ["halves: half at 4.6", "four: half at 6", "one: never half"]
-    marks = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
+    marks = [float(np.asarray(line.get_xdata())[0]) for line in ax.lines if line.get_marker() == "o"]
     assert marks == pytest.approx([found["halves"].t_half, found["four"].t_half])
 
 
 def test_trained_pairs_stand_out_and_pairs_without_a_chain_are_named():
     good = drawn(draw_gate(zero_shot(design_pairs(6, 2))))
-    assert (good.images[0].get_array() == 0).sum() == 12
+    assert (pixels(good) == 0).sum() == 12
     with pytest.warns(RuntimeWarning, match="parts"):
         apart = zero_shot(np.kron(np.eye(2), np.ones((2, 2))))
     assert "not joined: cannot transfer" in legend(drawn(draw_gate(apart)))
@@ -134,10 +138,10 @@ def test_gates_and_margins_of_units_are_drawn():
     net = nn.Sequential(nn.Linear(2, 12), nn.ReLU(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 1))
     found = relu_gates(net, torch.randn(300, 2), threshold=0.1)
     ax = drawn(draw_patterns(found))
-    assert ax.images[0].get_array().shape == (240, 12)
+    assert pixels(ax).shape == (240, 12)
     assert "240 of 300" in ax.get_ylabel()
     assert len(legend(drawn(draw_margins(found)))) == 3
-    small = drawn(draw_patterns(relu_gates(net, torch.randn(4, 2)), 1)).images[0].get_array()
+    small = pixels(drawn(draw_patterns(relu_gates(net, torch.randn(4, 2)), 1)))
     assert small.shape == (4, 5)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -43,6 +44,15 @@ def model_of(spec: str, files: Iterator[Path]) -> Any:
             )
         found = found[0]
     return found
+
+
+def names_of(specs: Sequence[str], weights: Sequence[Path]) -> list[str]:
+    """Short names of models: their words; where two are alike, their weights; else numbered."""
+    short = [Path(s).name if Path(s).suffix.lower() in _WEIGHTS and ":" not in s else s for s in specs]
+    files = [path.stem for path in weights]
+    if len(set(short)) < len(short) and len(set(files)) == len(files) == len(short):
+        return files
+    return [s if short.count(s) == 1 else f"{s} ({i})" for i, s in enumerate(short, start=1)]
 
 
 def all_used(files: Iterator[Path]) -> None:
@@ -86,11 +96,13 @@ def _perceptron(path: Path) -> Any:
 
     tensors = load_weights(path)
     layers: list[tuple[torch.Tensor, torch.Tensor | None]] = []
-    used = set()
+    names: list[str] = []
+    used: set[str] = set()
     for name in sorted(tensors, key=_natural):
         if name.endswith("weight") and tensors[name].ndim == 2:
             bias = tensors.get(name.removesuffix("weight") + "bias")
             layers.append((tensors[name], bias))
+            names.append(name.removesuffix("weight").rstrip(".").replace(".", "_") or "linear")
             used |= {name, name.removesuffix("weight") + "bias"}
     whole = all(a[0].shape[0] == b[0].shape[1] for a, b in zip(layers, layers[1:], strict=False))
     other = [name for name in tensors if name not in used]
@@ -101,15 +113,16 @@ def _perceptron(path: Path) -> Any:
             expected="weights (and biases) of a multilayer perceptron",
             remedy="Any other network: FILE.py:factory --weights FILE.",
         )  # fmt: skip
-    parts: list[nn.Module] = [nn.Flatten()]
-    for k, (weight, bias) in enumerate(layers):
+    parts: OrderedDict[str, nn.Module] = OrderedDict({"flatten ": nn.Flatten()})  # a name that no tensor has
+    for name, (weight, bias) in zip(names, layers, strict=True):
         linear = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0], bias=bias is not None)
         linear.to(weight.dtype)
         linear.weight.data = weight.clone()
         if bias is not None:
             linear.bias.data = bias.to(weight.dtype).clone()
-        parts += [nn.ReLU(), linear] if k else [linear]
-    return nn.Sequential(*parts).eval()
+        parts |= {f"relu before {name}": nn.ReLU()} if len(parts) > 1 else {}
+        parts[name] = linear
+    return nn.Sequential(parts).eval()
 
 
 def _natural(name: str) -> list[tuple[int, int | str]]:

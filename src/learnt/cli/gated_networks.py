@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from learnt.cli.gated_models import all_used, model_of, samples_of
+from learnt.cli.gated_models import all_used, model_of, names_of, samples_of
 from learnt.cli.gated_pairs import app
 from learnt.cli.gated_words import Json, Picture, check_pictures, hand_over
 from learnt.cli.outputs import check_limits, check_outputs, gate
@@ -200,7 +200,7 @@ def modes(
         raise InputError(data, found="inputs without targets", expected="x and y, or data with labels")
     given = [_softmax(n) if answers == "probabilities" else n for n in networks]
     found = [mode_profile(n, samples.x, samples.y, whiten=not raw, centre=centre) for n in given]
-    names = [model] if against is None else [model, against] if against != model else ["a", "b"]
+    names = names_of((model, *([against] if against else [])), weights)
     text = [
         f"{len(samples.x):,} samples of {samples.name}; modes of the {'covariance' if raw else 'regression'} of y on x"
     ]

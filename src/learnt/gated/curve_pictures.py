@@ -29,6 +29,9 @@ INKS = (
     ("#E69F00", (0, (4, 4))), ("#56B4E9", (0, (1, 2))), ("#222222", (0, (5, 2, 1, 2, 1, 2))),
 )  # fmt: skip
 GREY = "#767676"
+ABOVE: dict[str, Any] = {  # a legend at the right of the title, where no bar is
+    "frameon": False, "fontsize": "x-small", "loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": 3,
+}  # fmt: skip
 _POINTS = 2000  # of a curve: more cannot be seen
 _MODES = 12  # curves of modes in one picture
 _RUNS = 20  # curves of runs in one picture
@@ -172,7 +175,8 @@ def draw_profile(profiles: ModeProfile | Mapping[str, ModeProfile], *, ax: Axes 
     part = f"; {count} of {len(first)} modes" if count < len(first) else ""
     ax.set_xlabel(f"learned fraction (1: as the linear regression){part}")
     if len(named) > 1:
-        _legend(ax)
+        for text in ax.legend(**ABOVE).get_texts():
+            text.set_parse_math(False)
     _bare(ax)
     titled(ax, "How much of each mode is learned")
     return ax

@@ -15,6 +15,7 @@ import numpy as np
 
 from learnt.core.errors import InputError, NotApplicable
 from learnt.gated._frozen import finite
+from learnt.gated.curve_pictures import ABOVE
 from learnt.gated.gated_task import GatedTask
 from learnt.gated.graph import Graph
 from learnt.io.figures import axes, shown, titled
@@ -106,7 +107,7 @@ def draw_pathways(trajectory: Trajectory, *, most: int = 12, ax: Axes | None = N
     ax.set_ylim(max(len(kept), 4) - 0.4, -0.6)
     more = f"; {len(kept)} of {len(order):,} open pathways" if len(order) > len(kept) else ""
     ax.set_xlabel(f"strength of the pathway{more}")
-    ax.legend(frameon=False, fontsize="x-small", loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
+    ax.legend(**ABOVE)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     titled(ax, "Pathways, strongest first")
@@ -199,7 +200,7 @@ def draw_margins(patterns: GatePatterns, *, bins: int = 40, ax: Axes | None = No
     ax.set_ylim(bottom=0.0)
     ax.set_xlabel("margin z / (|w| |x|)")
     ax.set_ylabel("share of the gates")
-    for text in ax.legend(frameon=False, fontsize="small").get_texts():
+    for text in ax.legend(**ABOVE).get_texts():
         text.set_parse_math(False)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)

@@ -160,8 +160,9 @@ class Prediction:
         how = f"full-batch gradient descent, learning rate {s['lr']:g}{extra}" if "lr" in s else f"gradient flow{extra}"
         lines = [
             f"{self.task}",
-            f"prediction: {what}; {how}, from decoupled weights of strength {self.init:.6g}"
-            + (f" (calibrated on {self.calibrated})" if self.calibrated else ""),
+            f"prediction: {what}, for decoupled weights of strength {self.init:.6g}"
+            + (f" (calibrated on: {self.calibrated})" if self.calibrated else "")
+            + f"; {how}",
             f"  data (A1): largest off-diagonal share {_tiny(r.defect)}"
             + (f", on path {r.stats.paths[r.worst]}" if r.worst is not None and r.defect >= r.tol else ""),
         ]

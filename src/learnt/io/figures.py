@@ -59,16 +59,19 @@ def save(made: Any, path: str | Path) -> Path:
 
     from learnt.io.atomic import write_bytes
 
-    suffix, buffer = Path(path).suffix.lower(), io.BytesIO()
-    with rc_context({"svg.hashsalt": "learnt"}):
-        if suffix == ".png":
-            made.canvas.print_png(buffer, metadata={"Software": None})
-        elif suffix == ".svg":
-            FigureCanvasSVG(made).print_svg(buffer, metadata={"Date": None})
-        elif suffix == ".pdf":
-            FigureCanvasPdf(made).print_pdf(buffer, metadata={"CreationDate": None})
-        else:
-            raise InputError("path", found=str(path), expected="a name that ends in .png, .svg or .pdf")
+    suffix, buffer, before = Path(path).suffix.lower(), io.BytesIO(), made.canvas
+    try:
+        with rc_context({"svg.hashsalt": "learnt"}):
+            if suffix == ".png":
+                before.print_png(buffer, metadata={"Software": None})
+            elif suffix == ".svg":
+                FigureCanvasSVG(made).print_svg(buffer, metadata={"Date": None})
+            elif suffix == ".pdf":
+                FigureCanvasPdf(made).print_pdf(buffer, metadata={"CreationDate": None})
+            else:
+                raise InputError("path", found=str(path), expected="a name that ends in .png, .svg or .pdf")
+    finally:
+        made.set_canvas(before)  # a canvas for vectors takes the place of the figure's own
     return write_bytes(path, buffer.getvalue())
 
 
