@@ -218,6 +218,7 @@ def _lines(folder, *rows):
         (("run", "library:nope", "1"), "induction"),
         (("run", "nowhere.json", "1"), "nowhere.json"),
         (("run", "library:hist"), "--inputs"),
+        (("run", "library:hist", "  "), "blanks"),
         (("run", "library:hist", "1", "--inputs", "DIR/inputs.txt"), "tokens and a file"),
         (("run", "library:hist", "1", "77"), "unknown token '77'; expected a token of the vocabulary, nearest"),
         (("run", "library:hist", *"123412341234"), "n_ctx = 8"),

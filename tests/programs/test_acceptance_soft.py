@@ -10,6 +10,7 @@ import torch
 
 from learnt.programs import Config, Factored, Task, tasks
 from learnt.programs.module import ProgramModule, Relaxation
+from learnt.programs.schedule import temperatures
 from learnt.programs.soft import relative_bias
 
 
@@ -127,3 +128,14 @@ def test_check_02_relaxed_networks_of_every_kind_are_what_the_formulas_say(name,
 def test_check_03_the_table_of_the_bias_is_its_formula_at_every_size(n):
     wanted = [[bias(j - i, n) for j in range(n)] for i in range(n)]
     np.testing.assert_allclose(relative_bias(n, dtype=torch.float64), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize(("epochs", "batches"), [(2, 1), (2, 7), (5, 3), (9, 4), (40, 2)])
+@pytest.mark.parametrize(("start", "end"), [(3.0, 0.01), (1.0, 1.0), (10.0, 0.5)])
+def test_check_04_every_step_of_the_schedule_is_its_closed_form(start, end, epochs, batches):
+    found = temperatures(start, end, epochs=epochs, batches=batches)
+    for e in range(epochs):
+        first, last = (start * (end / start) ** (min(x, epochs - 1) / (epochs - 1)) for x in (e, e + 1))
+        for b in range(batches):
+            wanted = first * (last / first) ** (b / (batches - 1)) if batches > 1 else first
+            assert found[e, b] == pytest.approx(wanted, rel=1e-12)

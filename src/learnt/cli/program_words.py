@@ -121,8 +121,12 @@ def name_of(spec: str) -> str:
 
 def tokens_of(words: tuple[str, ...], program: Program) -> list[str]:
     """The tokens of one input, the marks that training put around it added where they are missing."""
+    from learnt.core.errors import InputError
+
     vocab = program.vocab
     tokens = _apart(words)
+    if not tokens:
+        raise InputError("words", found="blanks", expected="the tokens of one input")
     if "<s>" in vocab and tokens[:1] != ["<s>"]:
         tokens.insert(0, "<s>")
         if "</s>" in vocab and tokens[-1] != "</s>":
