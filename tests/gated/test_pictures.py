@@ -114,6 +114,7 @@ def test_pathways_are_ordered_by_strength():
     bars = [bar.get_width() for bar in drawn(draw_pathways(path, most=5)).containers[0]]
     assert bars == sorted(bars, reverse=True) and len(bars) == 5
     assert bars[0] == pytest.approx(np.linalg.norm(path.path_strength[-1], axis=1).max())
+    assert np.array_equal(path.last_path_strength, path.path_strength[-1])
 
 
 def test_a_race_marks_when_each_is_half_way():

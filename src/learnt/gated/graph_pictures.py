@@ -77,7 +77,8 @@ def draw_graph(
             )  # fmt: skip
     for v, (x, y) in at.items():
         named = len(graph.nodes) <= _NAMED
-        text = f"{shown(v, 12)}\n{graph.nodes[v]}" if named and not small else shown(v, 8) if named else ""
+        text = f"{shown(v, 12)}{' · ' if tall > 5 else chr(10)}{graph.nodes[v]}" if not small else shown(v, 8)
+        text = text if named else ""
         ax.text(
             x, y, text, ha="center", va="center", fontsize=6 if small else "small", parse_math=False, zorder=4,
             bbox={"boxstyle": "round,pad=0.3", "facecolor": "white", "edgecolor": "black", "linewidth": 1.0},
@@ -96,7 +97,7 @@ def draw_graph(
 def draw_pathways(trajectory: Trajectory, *, most: int = 12, ax: Axes | None = None) -> Axes:
     """The pathways with the largest strengths at the end, as bars: sqrt(sum over modes of B_p^2); open paths only."""
     r = trajectory.reduction
-    strength = np.linalg.norm(trajectory.path_strength[-1], axis=1)
+    strength = np.linalg.norm(trajectory.last_path_strength, axis=1)
     target = np.linalg.norm(np.where(np.isfinite(r.target), r.target, 0.0), axis=1)
     order = sorted(r.stats.open, key=lambda p: (-strength[p], p))
     kept = order[:most]
@@ -302,6 +303,8 @@ def _gates(
 
     if all((values == 1).all() for values in task.contexts.values()):
         return ""
+    if len(at) > _NAMED:
+        return f"Gates in {task.n_contexts:,} contexts, too many to show"
     weight = np.bincount(task.context_of, weights=task.prob, minlength=task.n_contexts)
     weight = weight / weight.sum()
     wide, high = (0.36, 0.1) if small else (0.42, 0.13)

@@ -19,7 +19,7 @@ import numpy as np
 
 from learnt.core.errors import InputError
 from learnt.gated import _engine
-from learnt.gated._frozen import finite
+from learnt.gated._frozen import finite, number
 from learnt.gated.reduction import Reduction
 
 
@@ -98,6 +98,15 @@ class Trajectory:
         return out
 
     @cached_property
+    def last_path_strength(self) -> np.ndarray:
+        """(paths, N): `path_strength` at the end, without making it for all times."""
+        which = self._engine.path
+        out = np.zeros((len(which), self.reduction.N))
+        out[which >= 0] = _engine.strengths(self._engine, self._kinds[-1:])[0, which[which >= 0]]
+        out.flags.writeable = False
+        return out
+
+    @cached_property
     def fraction(self) -> np.ndarray:
         """(T, classes, N): how much of each mode is learned; nan for modes without a target."""
         return self._fractions(self._kinds)
@@ -144,7 +153,7 @@ class Trajectory:
 
     def time_to_loss(self, level: float) -> float:
         """When the loss first falls below a level; inf if it does not in this time."""
-        value = float(finite(level, "level"))
+        value = number(level, "level")
 
         def below(at: np.ndarray) -> float:
             return value - float(self._loss_at(at))
@@ -159,13 +168,13 @@ class Trajectory:
         """
         if self.steps is None:
             raise InputError("method", found="flow", expected="descent, which has steps", remedy="Use time_to_loss.")
-        hit = np.flatnonzero(self.loss < float(finite(level, "level")))
+        hit = np.flatnonzero(self.loss < number(level, "level"))
         return int(self.steps[hit[0]]) if len(hit) else None
 
     def winner(self) -> tuple[Winner, ...]:
         """For each mode that is learned at all, the path that explains most of it at the end."""
         r, found = self.reduction, []
-        parts = self.path_strength[-1] * r.S
+        parts = self.last_path_strength * r.S
         for c, some in enumerate(r.classes):
             for n in range(r.N):
                 explained = parts[list(some), n]
