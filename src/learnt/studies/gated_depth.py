@@ -67,12 +67,16 @@ def work(item: Item, data: str | None) -> dict[str, Any]:
     }
 
 
-def _reached(loss: np.ndarray, fraction: float, lr: float) -> float:
+def _reached(loss: np.ndarray, fraction: float, lr: float) -> float | None:
     """When a = f s/d: the loss is then (1 - f)^2 of that of no answer."""
     from learnt.gated.calibration import crossing
 
     at = crossing(loss, (1 - fraction) ** 2 * S**2 / (2 * D))
-    return float("inf") if at is None else lr * at
+    return None if at is None else lr * at
+
+
+def _said(time: float | None) -> str:
+    return "never" if time is None else f"{time:.3f}"
 
 
 def _sharpness(times: Sequence[float]) -> float:
@@ -92,7 +96,8 @@ def claims(entries: Sequence[Entry]) -> list[Claim]:
     sharper = all(
         _sharpness(found[a]["times"]) > _sharpness(found[b]["times"]) for a, b in zip(sorted(found), sorted(found)[1:])
     )
-    seen = max(abs(a - b) / b for r in found.values() for a, b in zip(r["seen"], r["times"], strict=True) if b > 0.1)
+    pairs = [(a, b) for r in found.values() for a, b in zip(r["seen"], r["times"], strict=True) if b > 0.1]
+    seen = max(np.inf if a is None else abs(a - b) / b for a, b in pairs)
     return [
         Claim(
             "4",
@@ -132,7 +137,7 @@ def sheets(entries: Sequence[Entry]) -> list[Sheet]:
     rows = [
         (
             f"{item['layers']}",
-            *[f"{a:.3f} / {b:.3f}" for a, b in zip(r["times"], r["seen"], strict=True)],
+            *[f"{a:.3f} / {_said(b)}" for a, b in zip(r["times"], r["seen"], strict=True)],
             f"{_sharpness(r['times']):.2f}",
             f"{r['t_90_layer']:.4f}",
             f"{r['difference']:.1e}",
@@ -173,7 +178,8 @@ def draw(entries: Sequence[Entry]) -> Any:
             axes.plot(time / unit, np.array(r["simulation"]) / none, label=name, **simulated(hue))
             axes.plot(time / unit, np.array(r["flow"]) / none, **PREDICTED)
         right.plot(STARTS, r["by_start"], color=hue, linewidth=1.4, marker=".", label=name)
-        dots(right, [B0], [r["seen"][1]], hue, s=60, alpha=0.8)
+        if r["seen"][1] is not None:
+            dots(right, [B0], [r["seen"][1]], hue, s=60, alpha=0.8)
     left.plot([], [], label="closed form", **PREDICTED)
     named(left, "Loss of chains of L layers", "time (step size x steps)", "loss / loss of no answer")
     legend(left, "upper right")
