@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, final
 
 import numpy as np
@@ -27,12 +27,14 @@ def finite(values: Any, name: str, *, single: bool = False) -> np.ndarray:
     """
     if hasattr(values, "detach"):
         values = values.detach().cpu().numpy()
+    if np.ma.isMaskedArray(values):
+        raise InputError(name, found="a masked array", expected="real numbers without gaps")
     kept = single and isinstance(values, np.ndarray) and values.dtype == np.float32
     try:
-        if np.iscomplexobj(values):
-            raise TypeError("complex")
+        if np.iscomplexobj(values) or getattr(values, "dtype", np.dtype(float)).kind in "mMSU":
+            raise TypeError("complex numbers, dates or text")
         array = values if kept else np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise InputError(
             name, found=f"{type(values).__name__} that holds no real numbers", expected="real numbers"
         ) from error
@@ -48,12 +50,32 @@ def finite(values: Any, name: str, *, single: bool = False) -> np.ndarray:
     return array
 
 
-def whole(value: Any, name: str, low: int) -> int:
-    """`value` as an integer of at least `low`; InputError otherwise. True and False are no integers."""
-    good = isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= low
-    if not good:
-        raise InputError(name, found=repr(value), expected=f"an integer of at least {low}")
+def whole(value: Any, name: str, low: int, high: int = 1 << 64) -> int:
+    """`value` as an integer from `low` to `high`; InputError otherwise. True and False are no integers."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or int(value) < low:
+        raise InputError(name, found=repr(value)[:60], expected=f"an integer of at least {low}")
+    if int(value) > high:
+        raise InputError(
+            name, found=f"{value:.3g}" if value < 1e300 else "an integer beyond 1e300", expected=f"at most {high:,}"
+        )
     return int(value)
+
+
+def number(value: Any, name: str, *, above: float | None = None, least: float | None = None) -> float:
+    """`value` as one finite number, above or at least a bound; InputError or NonFiniteError otherwise."""
+    array = finite(value, name)
+    if array.shape != () or (above is not None and array <= above) or (least is not None and array < least):
+        bound = f" above {above:g}" if above is not None else f" of at least {least:g}" if least is not None else ""
+        raise InputError(name, found=repr(value)[:60], expected=f"a number{bound}")
+    return float(array)
+
+
+def chosen(value: Any, name: str, among: Iterable[str]) -> str:
+    """`value` if it is one of these words; InputError otherwise."""
+    known = tuple(among)
+    if not isinstance(value, str) or value not in known:
+        raise InputError(name, found=repr(value)[:60], expected=" or ".join(map(repr, known)))
+    return value
 
 
 @final

@@ -77,11 +77,13 @@ def flat_inputs(X: Any, name: str = "X") -> tuple[torch.Tensor, np.ndarray]:
         InputError, ShapeError, NonFiniteError: no numbers, no samples, NaN.
     """
     try:
-        tensor = X.detach() if isinstance(X, torch.Tensor) else torch.as_tensor(np.asarray(X))
+        tensor = X.detach() if isinstance(X, torch.Tensor) else torch.from_numpy(np.array(X))
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(name, found=f"{type(X).__name__} that holds no numbers", expected="an array") from error
-    if tensor.ndim < 2 or len(tensor) == 0:
+    if tensor.ndim < 2 or tensor.numel() == 0:
         raise ShapeError(name, found=f"shape {tuple(tensor.shape)}", expected="(samples, ...), at least one sample")
+    if tensor.is_complex():
+        raise InputError(name, found="complex numbers", expected="real numbers")
     flat = tensor.cpu().flatten(1).to(torch.float64).numpy()
     with np.errstate(invalid="ignore", over="ignore"):
         suspect = not np.isfinite(flat.sum())  # one pass; overflow is looked at again
@@ -122,7 +124,12 @@ def read_layers(model: Any, X: torch.Tensor, x: np.ndarray) -> Layered:
         if isinstance(module, nn.Linear):
             module.register_forward_hook(keep(name or "the network"))
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        answers = twin(probes)
+        try:
+            answers = twin(probes)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise ShapeError(
+                "X", found=f"shape {tuple(X.shape)}, which the network cannot take", expected="inputs of its shape"
+            ) from error
     answers = getattr(answers, "logits", answers)
     if not ran or not isinstance(answers, torch.Tensor):
         raise NotApplicable(

@@ -11,6 +11,8 @@ from learnt.core.errors import InputError, ShapeError
 from learnt.gated._frozen import finite as finite
 from learnt.gated._frozen import whole as whole
 
+MAX_LAYERS = 1_000_000  # more are the limit `very_deep_time`
+
 
 def at_least(values: Any, name: str, least: float, *, why: str, strictly: bool = False) -> np.ndarray:
     """`finite`, and InputError where a value is below `least` (or equal to it, if `strictly`)."""

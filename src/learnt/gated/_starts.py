@@ -22,10 +22,15 @@ def started(reduction: Reduction, init: Any) -> tuple[Reduction, np.ndarray]:
         init: a number; strengths by edge; weights (|t|, |s|) by edge; or a model with `weights` by edge.
     """
     weights = _weights_of(init)
-    if weights is None:
-        return reduction, strengths(reduction, init)
-    suited = reduction.with_weights(weights)
-    return suited, np.array(suited.B)
+    suited = reduction if weights is None else reduction.with_weights(weights)
+    b = strengths(reduction, init) if weights is None else np.array(suited.B)
+    deepest = max(len(path.edges) for path in reduction.stats.paths)
+    if b.size and not float(np.abs(b).max()) < (most := 1e50 ** (1 / deepest)):
+        raise InputError(
+            "init", found=f"a strength of {np.abs(b).max():.3g}", expected=f"strengths below {most:.3g}",
+            remedy="Products along the longest path would leave the range of float64.",
+        )  # fmt: skip
+    return suited, b
 
 
 def _weights_of(init: Any) -> Mapping[str, Any] | None:
@@ -36,12 +41,14 @@ def _weights_of(init: Any) -> Mapping[str, Any] | None:
             held = held() if callable(held) else held
             if isinstance(held, Mapping):
                 return {str(e): w for e, w in held.items()}
-    if isinstance(init, Mapping) and init and all(np.ndim(_plain(w)) == 2 for w in init.values()):
+    if isinstance(init, Mapping) and init and all(getattr(_plain(w), "ndim", 0) == 2 for w in init.values()):
         return init
     return None
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return finite(value, "init")
     return value.detach().cpu().numpy() if hasattr(value, "detach") else value
 
 
@@ -63,6 +70,12 @@ def strengths(reduction: Reduction, init: Any) -> np.ndarray:
                 )  # fmt: skip
             out[k] = values
     else:
+        if init is None or isinstance(init, str) or callable(init):
+            found = "nothing" if init is None else repr(init) if isinstance(init, str) else type(init).__name__
+            raise InputError(
+                "init", found=found, expected="a strength, strengths or weights by edge, or a GDLN",
+                remedy="One number such as 0.1 starts every edge and mode there.",
+            )  # fmt: skip
         value = finite(init, "init")
         if value.shape != ():
             raise ShapeError("init", found=f"shape {value.shape}", expected="one number, or a mapping by edge")

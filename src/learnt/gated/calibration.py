@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from learnt.core.errors import InputError, NotApplicable, ShapeError
-from learnt.gated._frozen import finite
+from learnt.gated._frozen import finite, number
 from learnt.gated.reduction import Reduction
 from learnt.gated.solve import solve
 from learnt.gated.trajectory import Trajectory
@@ -73,12 +73,13 @@ def calibrate(
         raise ShapeError(
             "observed_loss", found=f"shape {curve.shape}", expected="(T,), the loss before each step, T >= 2"
         )
-    top = _largest(reduction) if high is None else float(finite(high, "high"))
+    number(lr, "lr", above=0.0)
+    top = _largest(reduction) if high is None else number(high, "high")
+    low = number(low, "low")
     if not 0 < low < top:
         raise InputError("low, high", found=f"{low:g}, {top:g}", expected="0 < low < high")
-    if level is None:
-        level = first_drop(reduction, 0.2 * top, lr, **settings)
-    wanted = crossing(curve, float(level))
+    level = first_drop(reduction, 0.2 * top, lr, **settings) if level is None else number(level, "level")
+    wanted = crossing(curve, level)
     if wanted is None or wanted == 0:
         raise NotApplicable(
             "observed_loss", found=f"a loss from {curve[0]:g} to {curve[-1]:g} in {len(curve) - 1} steps",
@@ -90,9 +91,9 @@ def calibrate(
     def late(log: float) -> float:
         """How much later than observed a start crosses the level, in steps; far later counts as by its loss."""
         run: Trajectory = solve(reduction, float(np.exp(log)), "gd", lr=lr, steps=steps, **settings)
-        at = crossing(run.loss, float(level))
+        at = crossing(run.loss, level)
         if at is None:
-            return 1.0 + (0.0 if run.diverged is not None else float(run.loss[-1] - level) / abs(float(level) or 1.0))
+            return 1.0 + (0.0 if run.diverged is not None else float(run.loss[-1] - level) / abs(level or 1.0))
         return at - wanted
 
     from scipy.optimize import brentq

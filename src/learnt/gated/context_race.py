@@ -31,6 +31,6 @@ def context_strengths(contexts: int, *, after_common: bool = True) -> np.ndarray
     Raises:
         InputError: fewer than two contexts.
     """
-    c = whole(contexts, "contexts", 2)
+    c = whole(contexts, "contexts", 2, 10_000_000)
     m = np.arange(1, c, dtype=np.float64)
     return m * (c - m) / c if after_common else m

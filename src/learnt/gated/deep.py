@@ -22,7 +22,18 @@ from typing import Any
 
 import numpy as np
 
-from learnt.gated._numbers import at_least, curvatures, finite, fractions, times, together, where_time_is, whole
+from learnt.core.errors import InputError
+from learnt.gated._numbers import (
+    MAX_LAYERS,
+    at_least,
+    curvatures,
+    finite,
+    fractions,
+    times,
+    together,
+    where_time_is,
+    whole,
+)
 from learnt.gated.one_layer import one_layer_strength, one_layer_time
 from learnt.gated.two_layers import two_layer_strength, two_layer_time
 
@@ -45,7 +56,7 @@ def deep_layer_strength(t: Any, s: Any, d: Any, b0: Any, layers: int) -> Any:
     Raises:
         InputError, NonFiniteError, ShapeError: negative t or d, no whole number of layers, NaN or infinity, shapes.
     """
-    n = whole(layers, "layers", 1)
+    n = whole(layers, "layers", 1, MAX_LAYERS)
     t_, s_, d_, b_ = together(t=times(t), s=finite(s, "s"), d=curvatures(d), b0=finite(b0, "b0"))
     if n == 1:
         return one_layer_strength(t_, s_, d_, b_)
@@ -68,7 +79,7 @@ def deep_time(b: Any, s: Any, d: Any, b0: Any, layers: int) -> Any:
     Raises:
         InputError, NonFiniteError, ShapeError: as `deep_layer_strength`.
     """
-    n = whole(layers, "layers", 1)
+    n = whole(layers, "layers", 1, MAX_LAYERS)
     end, s_, d_, start = together(b=finite(b, "b"), s=finite(s, "s"), d=curvatures(d), b0=finite(b0, "b0"))
     if n == 1:
         return one_layer_time(end, s_, d_, start)
@@ -98,7 +109,7 @@ def deep_time_to(fraction: Any, s: Any, d: Any, b0: Any, layers: int) -> Any:
     Raises:
         InputError, NonFiniteError, ShapeError: a fraction outside (0, 1], and as `deep_layer_strength`.
     """
-    n = whole(layers, "layers", 1)
+    n = whole(layers, "layers", 1, MAX_LAYERS)
     f, s_, d_, start = together(fraction=fractions(fraction), s=finite(s, "s"), d=curvatures(d), b0=finite(b0, "b0"))
     sign = np.where(start < 0, -1.0, 1.0) if n > 1 else np.where(s_ < 0, -1.0, 1.0)
     with np.errstate(all="ignore"):
@@ -123,7 +134,7 @@ def very_deep_time(a: Any, s: Any, d: Any, a0: Any, layers: int) -> Any:
     Raises:
         InputError, NonFiniteError, ShapeError: a strength that is not positive, and as `deep_layer_strength`.
     """
-    n = whole(layers, "layers", 1)
+    n = whole(layers, "layers", 1, MAX_LAYERS)
     positive = "the product of many equal factors"
     end, s_, d_, start = together(
         a=at_least(a, "a", 0.0, why=positive, strictly=True),
@@ -150,15 +161,25 @@ def deep_profile(z: Any, layers: int) -> Any:
     """F(z) of growth from below, t = [F(z) - F(z0)] / (s b*^(L-2)) with z = b/b* in (0, 1), for L >= 3."""
     from scipy.special import hyp2f1
 
-    n, z_ = whole(layers, "layers", 3), finite(z, "z")
-    return (z_ ** (2 - n) / (2 - n) * hyp2f1(1.0, (2 - n) / n, 2 / n, z_**n))[()]
+    n, z_ = whole(layers, "layers", 3, MAX_LAYERS), _inside(z)
+    with np.errstate(over="ignore"):
+        return (z_ ** float(2 - n) / (2 - n) * hyp2f1(1.0, (2 - n) / n, 2 / n, z_ ** float(n)))[()]
 
 
 def three_layer_profile(z: Any) -> Any:
     """`deep_profile(z, 3)` but for a constant: -1/z - ln(1-z)/3 + ln(1+z+z^2)/6 - atan((2z+1)/sqrt 3)/sqrt 3."""
-    z_ = finite(z, "z")
+    z_ = _inside(z)
     turn = np.arctan((2 * z_ + 1) / np.sqrt(3)) / np.sqrt(3)
-    return (-1 / z_ - np.log1p(-z_) / 3 + np.log1p(z_ * (1 + z_)) / 6 - turn)[()]
+    with np.errstate(over="ignore"):
+        return (-1 / z_ - np.log1p(-z_) / 3 + np.log1p(z_ * (1 + z_)) / 6 - turn)[()]
+
+
+def _inside(z: Any) -> np.ndarray:
+    """Z strictly between 0 and 1."""
+    values = at_least(z, "z", 0.0, why="a share of the target, below 1", strictly=True)
+    if (values >= 1).any():
+        raise InputError("z", found=f"{values.max():g}", expected="a share of the target, above 0 and below 1")
+    return values
 
 
 def _hyper(b: float, y: np.ndarray, rest: np.ndarray) -> np.ndarray:

@@ -15,6 +15,8 @@ from learnt.core.errors import InputError, ShapeError
 from learnt.gated._frozen import finite, whole
 from learnt.run.seeds import numpy_generator
 
+MAX_DOMAINS = 10_000  # a gate of 800 MB
+
 
 def band(M: int, K: int) -> np.ndarray:
     """Input i with outputs i - floor((K-1)/2), ..., i + floor(K/2), modulo M ("K_plus_minus_mod")."""
@@ -79,7 +81,7 @@ def _shifted(M: int, steps: range) -> np.ndarray:
 
 
 def _sizes(M: int, K: int, name: str = "K") -> tuple[int, int]:
-    M, K = whole(M, "M", 1), whole(K, name, 1)
+    M, K = whole(M, "M", 1, MAX_DOMAINS), whole(K, name, 1)
     if K > M:
         raise InputError(
             name,

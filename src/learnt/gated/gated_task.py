@@ -17,7 +17,7 @@ from typing import Any, final
 import numpy as np
 
 from learnt.core.errors import InputError, ShapeError
-from learnt.gated._frozen import Columns, Gates, finite, frozen
+from learnt.gated._frozen import Columns, Gates, finite, frozen, number
 from learnt.gated.graph import Graph, _listed, _same_names
 
 _SLICE = 1 << 22  # numbers of one array that a pass over the data holds at a time: 32 MB
@@ -93,9 +93,15 @@ class GatedTask:
             context_prob: (C,) weights of the contexts; equal if None.
             prob_sums_to: as above; None keeps the products of both.
         """
+        if not isinstance(graph, Graph):
+            raise InputError("graph", found=type(graph).__name__, expected="a Graph")
+        for what, arrays in (("x", x), ("y", y)):
+            if not isinstance(arrays, Mapping):
+                raise InputError(what, found=type(arrays).__name__, expected="a mapping by node")
+        x = {v: finite(values, f"x[{v!r}]", single=True) for v, values in x.items()}
         table = _context_table(graph, contexts)
         count = len(next(iter(table.values())))
-        n = max((np.shape(values)[-2] for values in x.values() if np.ndim(values) > 1), default=0)
+        n = max((values.shape[-2] for values in x.values() if values.ndim > 1), default=0)
         if n == 0:
             raise ShapeError("x", found="no items", expected="(n, units) by input node")
         item = np.tile(np.arange(n), count)
@@ -241,8 +247,16 @@ def _context_table(graph: Graph, contexts: Any) -> dict[str, np.ndarray]:
     if isinstance(contexts, Mapping):
         table = {name: finite(values, f"contexts[{name!r}]") for name, values in contexts.items()}
     else:
-        names = list(dict.fromkeys(name for context in contexts for name in context))
-        table = {name: finite([c.get(name, 1.0) for c in contexts], f"contexts: {name!r}") for name in names}
+        listed = isinstance(contexts, Sequence) and not isinstance(contexts, str | bytes)
+        given: Any = contexts if listed else (None,)
+        if not all(isinstance(context, Mapping) for context in given):
+            raise InputError("contexts", found=repr(contexts)[:60], expected="mappings by node or edge, one a context")
+        names = list(dict.fromkeys(name for context in given for name in context))
+        for name in names:
+            for context in given:
+                if finite(context.get(name, 1.0), f"contexts: {name!r}").shape != ():
+                    raise InputError(f"contexts: {name!r}", found="several numbers", expected="one number a context")
+        table = {name: np.array([float(c.get(name, 1.0)) for c in given]) for name in names}
     if not table:
         raise InputError("contexts", found="no gates", expected="gates of at least one node or edge")
     count = np.shape(next(iter(table.values())))
@@ -290,7 +304,8 @@ def _prob(given: Any, n: int, total: float | None) -> np.ndarray:
         if given is None:
             raise InputError("prob_sums_to", found="None without weights", expected="a sum, or prob")
         return frozen(_vector(given, "prob", n))
-    if isinstance(total, bool) or not isinstance(total, int | float | np.number) or not 0 < float(total) < np.inf:
+    if isinstance(total, bool):
         raise InputError("prob_sums_to", found=repr(total), expected="a number above 0, or None")
+    wanted = number(total, "prob_sums_to", above=0.0)
     weights = np.full(n, 1.0) if given is None else _vector(given, "prob", n)
-    return frozen(weights * (float(total) / weights.sum()))
+    return frozen(weights * (wanted / weights.sum()))

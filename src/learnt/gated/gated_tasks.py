@@ -64,6 +64,8 @@ def hierarchy(
         weight: of each item; None for 1 / items. With 1, s and d are those of the table of features.
     """
     y = tree(levels, weights)
+    if not isinstance(hidden, Sequence) or isinstance(hidden, str | bytes):
+        raise InputError("hidden", found=repr(hidden)[:60], expected="widths, one for each hidden node: (16,)")
     graph = Graph.chain([len(y), *hidden, y.shape[1]])
     total = 1.0 if weight is None else _positive(weight, "weight") * len(y)
     return GatedTask(graph, {"x": np.eye(len(y))}, {"y": y}, prob_sums_to=total)
@@ -153,8 +155,8 @@ def random_dag(seed: int = 0, *, modes: int = 3, contexts: int = 4, items: int =
         contexts: how many rows of gates.
         items: how many z, at least `modes`.
     """
-    modes, contexts = whole(modes, "modes", 1), whole(contexts, "contexts", 1)
-    n = whole(items, "items", modes)
+    modes, contexts = whole(modes, "modes", 1, 10_000), whole(contexts, "contexts", 1, 1_000_000)
+    n = whole(items, "items", modes, 1_000_000)
     rng = numpy_generator(seed, "random dag", modes, contexts, n)
     nodes = {"x0": modes, "x1": modes, "h1": modes + 1, "h2": modes + 1, "h3": modes + 1, "y0": modes, "y1": modes}
     edges = {
@@ -193,7 +195,7 @@ def _corners(y: np.ndarray, gating: Any, hidden: int) -> GatedTask:
 
 
 def _trained(M: int | None, K: Any, gate: Any) -> np.ndarray:
-    if gate is None and np.ndim(K) == 2:
+    if gate is None and K is not None and not isinstance(K, int | float | np.number | str):
         K, gate = None, K
     if (gate is None) == (K is None) or (gate is None and M is None):
         raise InputError("gate", found="neither or both of K and a gate", expected="M and K, or a gate (M, M)")

@@ -13,7 +13,7 @@ interaction class. Saxe, Sodhani, Lewallen 2022 (arXiv 2207.10430), slide 9 and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from learnt.core.errors import InputError, ShapeError
-from learnt.gated._frozen import finite
+from learnt.gated._frozen import finite, number
 from learnt.gated.graph import Graph, _listed
 from learnt.run.seeds import numpy_generator
 
@@ -46,6 +46,8 @@ class GDLN(nn.Module):
         if not isinstance(graph, Graph):
             raise InputError("graph", found=type(graph).__name__, expected="a Graph")
         self.graph = graph
+        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+            raise InputError("dtype", found=repr(dtype)[:60], expected="torch.float64 or another floating type")
         start = orthogonal(graph) if weights is None else graph.checked_weights(weights)
         # a list, because the name of an edge may be no name of an attribute
         self.edges = nn.ParameterList([nn.Parameter(torch.tensor(start[e], dtype=dtype)) for e in graph.edges])
@@ -112,13 +114,12 @@ def orthogonal(graph: Graph, gain: float = 1.0, seed: int = 0) -> dict[str, np.n
         gain: at least 0.
         seed: each edge draws from (seed, "orthogonal", edge), so that another edge changes none.
     """
-    number = finite(gain, "gain")
-    if number.shape != () or number < 0:
-        raise InputError("gain", found=repr(gain), expected="a number of at least 0")
-    found = {}
+    if not isinstance(graph, Graph):
+        raise InputError("graph", found=type(graph).__name__, expected="a Graph")
+    size, found = number(gain, "gain", least=0.0), {}
     for e, (rows, columns) in graph.shapes.items():
         rng = numpy_generator(seed, "orthogonal", e)
-        found[e] = float(number) * (_columns(rng, rows, columns) if rows >= columns else _columns(rng, columns, rows).T)
+        found[e] = size * (_columns(rng, rows, columns) if rows >= columns else _columns(rng, columns, rows).T)
     return found
 
 
@@ -140,14 +141,20 @@ def decoupled(graph: Graph, bases: Any, strength: Any, seed: int = 0) -> dict[st
         InputError, ShapeError: bases that are missing, of the wrong shape or not orthonormal; a hidden node with fewer
             units than modes.
     """
+    if not isinstance(graph, Graph):
+        raise InputError("graph", found=type(graph).__name__, expected="a Graph")
     classes = _classes(graph, bases)
+    if isinstance(strength, Mapping) and (missing := [e for edges, _ in classes for e in edges if e not in strength]):
+        raise InputError(
+            "strength", found=f"nothing for {missing[0]!r}", expected="a strength for each edge of a class"
+        )
     weights = {e: np.zeros(shape) for e, shape in graph.shapes.items()}
     seen: set[str] = set()
-    for number, (edges, given) in enumerate(classes):
+    for k, (edges, given) in enumerate(classes):
         if again := [e for e in edges if e in seen]:
             raise InputError("bases", found=f"the edge {again[0]!r} in two classes", expected="each edge in one class")
         seen.update(edges)
-        full = _completed(graph, edges, given, numpy_generator(seed, "decoupled", number))
+        full = _completed(graph, edges, given, numpy_generator(seed, "decoupled", k))
         modes = next(iter(full.values())).shape[1]
         for e in edges:
             source, target = graph.edges[e]
@@ -172,12 +179,13 @@ def _classes(graph: Graph, bases: Any) -> list[tuple[tuple[str, ...], Mapping[st
         bases = bases.edge_classes()
     if isinstance(bases, Mapping):
         return [(tuple(graph.edges), bases)]
-    if not isinstance(bases, Iterable):
+    pairs: list[Any] = list(bases) if isinstance(bases, tuple | list) else [None]
+    if not all(isinstance(p, tuple | list) and len(p) == 2 and isinstance(p[1], Mapping) for p in pairs):
         raise InputError(
             "bases", found=type(bases).__name__, expected="bases by node, pairs of edges and bases, or a Reduction"
         )
     found = []
-    for edges, by_node in bases:
+    for edges, by_node in pairs:
         if unknown := [e for e in edges if e not in graph.edges]:
             raise InputError("bases", found=f"the unknown edge {unknown[0]!r}", expected=_listed(graph.edges))
         found.append((tuple(edges), by_node))
@@ -221,9 +229,9 @@ def _completed(
 def _batch(graph: Graph, x: Any) -> int:
     """B; raises unless x has an array for each input node and all agree."""
     given = list(x) if isinstance(x, Mapping) else None
-    if given is None or sorted(given) != sorted(graph.inputs):
+    if given is None or set(given) != set(graph.inputs):
         raise InputError(
-            "x", found=type(x).__name__ if given is None else f"the names {_listed(given)}",
+            "x", found=type(x).__name__ if given is None else f"the names {_listed(map(str, given))}",
             expected=f"a tensor for each input node: {_listed(graph.inputs)}",
         )  # fmt: skip
     n = len(x[graph.inputs[0]]) if x[graph.inputs[0]].ndim else 0

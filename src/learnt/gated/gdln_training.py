@@ -103,8 +103,8 @@ def train_gdln(
         task: data and gates.
         steps: of the optimiser.
         lr: learning rate, above 0.
-        initial: a number, the gain of orthogonal weights; weights by edge for all replicas; or a function from a seed
-            to weights, such as `lambda seed: decoupled(graph, bases, 0.08, seed)`.
+        initial: a number, the gain of orthogonal weights; weights by edge for all replicas, such as
+            `Reduction.weights(0.1)`; or a function from a seed to weights: `lambda seed: reduction.weights(0.1, seed)`.
         seeds: replicas R. Replica i starts from the seed derived from (seed, "gated", i), whatever R is.
         seed: as above; batches are drawn from it too.
         optimizer: "sgd", or a function from parameters to a torch optimiser; then lr, momentum and weight_decay are its
@@ -123,12 +123,16 @@ def train_gdln(
     """
     if not isinstance(task, GatedTask):
         raise InputError("task", found=type(task).__name__, expected="a GatedTask")
-    count, total = whole(seeds, "seeds", 1), whole(steps, "steps", 1)
+    count, total = whole(seeds, "seeds", 1, 1_000_000), whole(steps, "steps", 1, 1_000_000_000)
     every = total if record_every is None else whole(record_every, "record_every", 1)
     make, rate = _optimizer(optimizer, lr, momentum, weight_decay)
     samples = None if batch is None else min(whole(batch, "batch", 1), len(task))
     numbers = [derive(seed, "gated", i) for i in range(count)]
-    place = torch.device("cpu" if device is None else device)
+    place = _device(device)
+    if not isinstance(callbacks, Sequence) or not all(callable(c) for c in callbacks):
+        raise InputError("callbacks", found=repr(callbacks)[:60], expected="functions of an Event")
+    if bases is not None and not isinstance(bases, Mapping):
+        raise InputError("bases", found=type(bases).__name__, expected="a basis for every node, or None")
     networks = [_Samples(GDLN(task.graph, _start(task.graph, initial, s), dtype=dtype), task) for s in numbers]
     population = Population.of(networks)
     objective = _Loss(task, dtype, place, samples)
@@ -265,6 +269,15 @@ class _Track:
             self.strength[e].append(values.numpy())
 
 
+def _device(device: Any) -> torch.device:
+    try:
+        return torch.device("cpu" if device is None else device)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise InputError(
+            "device", found=repr(device)[:60], expected="a device of torch, such as 'cpu' or 'cuda'"
+        ) from error
+
+
 def _basis(graph: Graph, bases: Mapping[str, Any], v: str) -> np.ndarray:
     if v not in bases:
         raise InputError("bases", found=f"none for {v!r}", expected="a basis for every node, or None")
@@ -281,6 +294,11 @@ def _by_edge(graph: Graph, tensors: Mapping[str, torch.Tensor]) -> dict[str, tor
 def _start(graph: Graph, initial: Start, seed: int) -> Mapping[str, Any]:
     if callable(initial):
         return initial(seed)
+    if hasattr(initial, "with_weights"):
+        raise InputError(
+            "initial", found="a Reduction", expected="a gain, weights by edge, or a function from a seed to weights",
+            remedy="Reduction.weights(0.1) are weights of decoupled form.",
+        )  # fmt: skip
     return initial if isinstance(initial, Mapping) else orthogonal(graph, initial, seed)
 
 
@@ -288,7 +306,7 @@ def _optimizer(optimizer: Any, lr: Any, momentum: Any, decay: Any) -> tuple[Opti
     if callable(optimizer):
         made: OptimizerFactory = optimizer  # pyright: ignore[reportAssignmentType]  (checked when it is called)
         return made, float("nan")
-    if optimizer != "sgd":
+    if not isinstance(optimizer, str) or optimizer != "sgd":
         raise InputError(
             "optimizer", found=repr(optimizer), expected='"sgd", or a function from parameters to a torch optimiser'
         )

@@ -81,6 +81,8 @@ class Graph:
     @classmethod
     def chain(cls, dims: Iterable[int]) -> Graph:
         """A deep linear network: nodes x, h1, h2, ..., y of these widths; edges w1, w2, ..."""
+        if not isinstance(dims, Iterable) or isinstance(dims, str | bytes | Mapping) or getattr(dims, "ndim", 1) == 0:
+            raise InputError("dims", found=repr(dims)[:60], expected="widths, input first: [4, 16, 3]")
         sizes = [whole(d, f"dims[{i}]", 1) for i, d in enumerate(dims)]
         if len(sizes) < 2:
             raise InputError(
@@ -93,7 +95,7 @@ class Graph:
     @classmethod
     def parallel(cls, k: int, d_in: int, h: int, d_out: int) -> Graph:
         """Pathways of two layers that share nothing: x -in0-> h0 -out0-> y, x -in1-> h1 -out1-> y, ..."""
-        k = whole(k, "k", 1)
+        k = whole(k, "k", 1, MAX_PATHS)
         nodes = {"x": d_in, **{f"h{i}": h for i in range(k)}, "y": d_out}
         edges = {
             name: ends for i in range(k) for name, ends in ((f"in{i}", ("x", f"h{i}")), (f"out{i}", (f"h{i}", "y")))
@@ -112,8 +114,8 @@ class Graph:
             shared_layers: weight layers of the shared chain; with several of them edges are called hid1, hid2, ...
             in_layers, out_layers: weight layers of each encoder and decoder; then in{i}_1, in{i}_2, ..., out{j}_1, ...
         """
-        M, shared = whole(M, "M", 1), whole(shared_layers, "shared_layers", 0)
-        before, after = whole(in_layers, "in_layers", 1), whole(out_layers, "out_layers", 1)
+        M, shared = whole(M, "M", 1, 10_000), whole(shared_layers, "shared_layers", 0, 10_000)
+        before, after = whole(in_layers, "in_layers", 1, 10_000), whole(out_layers, "out_layers", 1, 10_000)
         nodes: dict[str, int] = {f"x{i}": d_in for i in range(M)}
         nodes |= {f"x{i}_{k}": h for i in range(M) for k in range(1, before)}
         nodes |= {f"h{k}": h for k in range(1, shared + 2)}
@@ -189,7 +191,7 @@ class Graph:
         Raises:
             NotApplicable: the graph has more than `max_paths` of them.
         """
-        if self.n_paths > max_paths:
+        if self.n_paths > whole(max_paths, "max_paths", 1):
             raise NotApplicable(
                 "graph", found=f"{self.n_paths:,} paths", expected=f"at most {max_paths:,}",
                 remedy="Use learnt.gated.context_reduction, which lists none, or state a larger max_paths.",
@@ -253,6 +255,8 @@ class Graph:
                 raise ShapeError(
                     f"x[{v!r}]", found=f"shape {values.shape}", expected=f"({n}, {self.nodes[v]}), samples x units"
                 )
+        if not isinstance(gates, Mapping | None):
+            raise InputError("gates", found=type(gates).__name__, expected="a mapping by node or edge")
         on = {name: _gate(self, name, values, n) for name, values in (gates or {}).items()}
         out: dict[str, np.ndarray] = {}
         for v in self.order:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from learnt.core.errors import ShapeError
-from learnt.gated._numbers import finite
+from learnt.gated._numbers import finite, whole
 
 
 def hierarchy_strengths(weights: Any) -> np.ndarray:
@@ -41,8 +41,8 @@ def hierarchy_strengths(weights: Any) -> np.ndarray:
 
 
 def hierarchy_multiplicities(levels: int) -> np.ndarray:
-    """How often each strength occurs, for a tree of `levels` levels with its root: 1, 1, 2, 4, ..."""
-    return np.array([1, *(2 ** np.arange(levels - 1))], dtype=np.int64)
+    """How often each strength occurs, (levels,), for a tree of 1 to 25 levels with its root: 1, 1, 2, 4, ..."""
+    return np.array([1, *(2 ** np.arange(whole(levels, "levels", 1, 25) - 1))], dtype=np.int64)
 
 
 def hierarchy_plateaus(weights: Any) -> np.ndarray:

@@ -30,6 +30,7 @@ _SMALL = 4.0  # a small start is 10^-4 of the final strengths
 _PLATEAU = 10.0  # but no smaller than makes a plateau of 10^10 in units of the time to learn
 _RICH, _LAZY = 0.1, 10.0
 _DOUBLINGS = 80
+_FADED = 1e-12
 
 
 @final
@@ -74,6 +75,8 @@ def curvatures(reduction: Reduction, init: Any = None, *, weight_decay: float = 
     e, end = _end(suited, b0, _number(weight_decay, "weight_decay"))
     full = _built(suited, end, symmetric=False)
     matrices = _engine.hessians(full, end[full.first])
+    if not np.isfinite(matrices).all():
+        raise NotApplicable("init", found="strengths whose products underflow", expected="a larger start")
     return np.linalg.eigvalsh(matrices)[:, -1] if matrices.shape[1] else np.zeros(suited.N)
 
 
@@ -150,6 +153,8 @@ def _end(reduction: Reduction, b0: np.ndarray, decay: float) -> tuple[Any, np.nd
                 "task", found="strengths that grow without end", expected="modes whose inputs have variance",
                 remedy="Take a target from directions in which the input varies.",
             )  # fmt: skip
+        if decay:  # what decay takes to nothing shrinks for ever
+            values[-1][:, np.abs(values[-1]).max(0) < _FADED * np.abs(b0).max()] = 0.0
         moved = np.abs(values[-1] - b[:, going]).max(0) > 1e-5 * np.abs(values[-1]).max(0)
         b[:, going] = values[-1]
         ended = _ended(reduction, part, b[:, going], decay, moved)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from learnt.gated._numbers import at_least, curvatures, finite, together, whole
+from learnt.gated._numbers import MAX_LAYERS, at_least, curvatures, finite, together, whole
 
 
 def chain_curvature(s: Any, d: Any, layers: int, weight: Any = 1.0) -> Any:
@@ -34,7 +34,7 @@ def chain_curvature(s: Any, d: Any, layers: int, weight: Any = 1.0) -> Any:
     Raises:
         InputError, NonFiniteError, ShapeError: negative d, weight or L, NaN or infinity, shapes that do not broadcast.
     """
-    n = whole(layers, "layers", 1)
+    n = whole(layers, "layers", 1, MAX_LAYERS)
     s_, d_, w = together(
         s=np.abs(finite(s, "s")),
         d=curvatures(d),

@@ -20,7 +20,7 @@ from typing import Any, Literal, final
 import numpy as np
 
 from learnt.core.errors import InputError, NotApplicable
-from learnt.gated._frozen import finite, whole
+from learnt.gated._frozen import chosen, finite, whole
 from learnt.gated._mlp import Layered, flat_inputs, read_layers
 from learnt.gated._pathways import Pathway, strongest
 from learnt.gated.gated_task import GatedTask
@@ -144,8 +144,7 @@ def to_gdln(
         NotApplicable: another kind of network, or more edges than a graph can hold.
         InputError, ShapeError, NonFiniteError: settings without a meaning, inputs of another shape, NaN.
     """
-    if merge not in ("none", "exact", "cluster"):
-        raise InputError("merge", found=repr(merge), expected="'none', 'exact' or 'cluster'")
+    chosen(merge, "merge", ("none", "exact", "cluster"))
     if groups is not None:
         whole(groups, "groups", 1)
     if isinstance(distance, bool) or not isinstance(distance, int | float | np.number) or not 0 <= distance <= 1:

@@ -27,7 +27,8 @@ from typing import Any, final
 import numpy as np
 from jaxtyping import Float
 
-from learnt.core.errors import InputError, NotApplicable, ShapeError
+from learnt.core.errors import NotApplicable, ShapeError
+from learnt.gated._frozen import number
 from learnt.gated._numbers import expm1_over, finite, times
 
 _UNSEEN = 64 * np.finfo(np.float64).eps  # share of the start below which a direction counts as not seen
@@ -81,8 +82,7 @@ def matrix_solution(t: Any, w1: Any, w2: Any, sigma_yx: Any, sigma_x: Any, *, to
     if t_.ndim != 1:
         raise ShapeError("t", found=f"shape {t_.shape}", expected="a number or one row of times")
     first, second, target, inputs = _checked(w1, w2, sigma_yx, sigma_x)
-    if not float(finite(tol, "tol")) > 0:
-        raise InputError("tol", found=f"{tol}", expected="a number above 0")
+    tol = number(tol, "tol", above=0.0)
     o, i = len(second), first.shape[1]
     away = float(np.abs(inputs - np.eye(i)).max())
     if away > tol:

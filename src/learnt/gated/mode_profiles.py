@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from learnt.core.errors import InputError, NonFiniteError, NotApplicable, ShapeError
+from learnt.gated._frozen import finite
 from learnt.gated._mlp import flat_inputs
 
 MAX_INPUTS = 8_192  # input numbers: 0.5 GB for their second moments
@@ -201,12 +202,12 @@ def answers_of(model: Any, X: torch.Tensor, batch_size: int) -> np.ndarray:
     """(P, c) float64 answers; a module is put into evaluation mode meanwhile and left as it was.
 
     Raises:
-        ShapeError, NonFiniteError, InputError: answers of another shape, NaN, or nothing that answers.
+        ShapeError, NonFiniteError, InputError: answers of another shape, NaN, or a model that fails on X.
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise InputError("batch_size", found=repr(batch_size), expected="a positive integer")
     if not callable(model):
-        found = np.asarray(model.detach().cpu() if isinstance(model, torch.Tensor) else model, dtype=np.float64)
+        found = finite(model, "model")
     else:
         found = _run(model, X, batch_size)
     if found.ndim == 1 and len(found) == len(X):
@@ -232,7 +233,13 @@ def _run(model: Any, X: torch.Tensor, batch_size: int) -> np.ndarray:
                 batch = X[start : start + batch_size]
                 if like is not None and batch.is_floating_point():
                     batch = batch.to(like.device, like.dtype)
-                out = model(batch)
+                try:
+                    out = model(batch)
+                except (RuntimeError, ValueError, TypeError, IndexError) as error:
+                    raise InputError(
+                        "model", found=f"{type(error).__name__} on inputs of shape {tuple(batch.shape)}: {error}"[:200],
+                        expected="answers to X",
+                    ) from error  # fmt: skip
                 out = getattr(out, "logits", out)
                 if isinstance(out, torch.Tensor):
                     out = out.detach().cpu().double().numpy()
@@ -252,28 +259,30 @@ def targets(Y: Any, n: int, outputs: int) -> np.ndarray:
     Raises:
         ShapeError, InputError, NonFiniteError: they do not fit the samples or the answers.
     """
-    y = np.asarray(Y.detach().cpu() if isinstance(Y, torch.Tensor) else Y)
-    if y.ndim == 1 and y.dtype.kind in "iu" and outputs > 1:
+    y = finite(Y, "Y")
+    whole = np.asarray(Y.detach().cpu() if isinstance(Y, torch.Tensor) else Y).dtype.kind in "iu"
+    if y.ndim == 1 and whole and outputs > 1:
         if len(y) and (int(y.min()) < 0 or int(y.max()) >= outputs):
             raise InputError("Y", found=f"classes from {y.min()} to {y.max()}", expected=f"from 0 to {outputs - 1}")
-        y = np.eye(outputs)[y]
-    y = y.astype(np.float64)
+        y = np.eye(outputs)[y.astype(np.int64)]
     y = y[:, None] if y.ndim == 1 else y
     if y.shape != (n, outputs):
-        raise ShapeError("Y", found=f"shape {y.shape}", expected=f"({n}, {outputs}), samples x outputs of the model")
-    if not np.isfinite(y).all():
-        raise NonFiniteError("Y", found="NaN or infinity", expected="finite targets")
+        given = tuple(Y.shape) if hasattr(Y, "shape") else np.shape(Y)
+        raise ShapeError(
+            "Y", found=f"shape {given}", expected=f"({n}, {outputs}), samples x outputs of the model",
+            remedy="Class indices (P,) have to be integers." if given == (n,) else "",
+        )  # fmt: skip
     return y
 
 
 def _weights(prob: Any, n: int) -> np.ndarray:
     if prob is None:
         return np.full(n, 1.0 / n)
-    weights = np.asarray(prob, dtype=np.float64)
+    weights = finite(prob, "prob")
     if weights.shape != (n,):
         raise ShapeError("prob", found=f"shape {weights.shape}", expected=f"({n},), one weight a sample")
-    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-        raise InputError("prob", found="NaN, a negative weight, or only zeros", expected="weights of at least 0")
+    if (weights < 0).any() or not weights.any():
+        raise InputError("prob", found="a negative weight, or only zeros", expected="weights of at least 0")
     return weights / weights.sum()
 
 

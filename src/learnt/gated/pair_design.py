@@ -21,7 +21,7 @@ import numpy as np
 
 from learnt.core.errors import InputError
 from learnt.gated._frozen import whole
-from learnt.gated.gate_patterns import diagonal, random_regular
+from learnt.gated.gate_patterns import MAX_DOMAINS, diagonal, random_regular
 from learnt.gated.zero_shot_risk import spectral_ratio
 from learnt.run.seeds import numpy_generator
 
@@ -43,12 +43,12 @@ def design_pairs(M: int, K: int, seed: int = 0, tries: int = 200) -> np.ndarray:
     Raises:
         InputError: numbers outside these ranges.
     """
-    M, K = whole(M, "M", 1), whole(K, "K", 1)
+    M, K = whole(M, "M", 1, MAX_DOMAINS), whole(K, "K", 1)
     if K > M:
         raise InputError(
             "K", found=f"{K}", expected=f"at most {M}, the number of domains", remedy="A pair can be trained only once."
         )
-    tries = whole(tries, "tries", 1)
+    tries = whole(tries, "tries", 1, 1_000_000)
     if K in (1, M):
         return diagonal(M) if K == 1 else np.ones((M, M))
     rng = numpy_generator(seed, "design pairs", M, K, tries)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import numpy as np
 
 from learnt.core.errors import InputError, LearntError, NotApplicable
-from learnt.gated._frozen import FrozenMap, frozen, whole
+from learnt.gated._frozen import FrozenMap, chosen, frozen, whole
 from learnt.gated.path_stats import PathStats, correlations
 
 if TYPE_CHECKING:
@@ -248,19 +248,36 @@ class Reduction:
     # -- questions ---------------------------------------------------------------------------------------
 
     def solve(self, init: Any, method: str = "flow", **settings: Any) -> Trajectory:
-        """What will be learned, and when; see `learnt.gated.solve.solve`."""
+        """What will be learned, and when.
+
+        Args:
+            init: one strength for all edges and modes, strengths by edge, weights (|t|, |s|) by edge, or a `GDLN`.
+            method: "flow", with t (the end, or increasing times) and weight_decay; or "gd", with lr, steps, momentum,
+                nesterov, weight_decay. Both take require_exact, full_batch, optimizer.
+            settings: described, with the errors, at the function `learnt.gated.solve.solve`.
+        """
         from learnt.gated.solve import solve
 
         return solve(self, init, method, **settings)
 
     def calibrate(self, observed_loss: Any, lr: float, **settings: Any) -> float:
-        """The start that a short real run implies; see `learnt.gated.calibration.calibrate`."""
+        """The one strength of all edges and modes that the first drop of a real run implies: a start for `solve`.
+
+        Args:
+            observed_loss: (T,) L before training and after each step, with the weights of this task's samples.
+            lr: the step size of that run.
+            settings: level, low, high, and that run's momentum, weight_decay, nesterov; described, with the errors, at
+                the function `learnt.gated.calibration.calibrate`.
+        """
         from learnt.gated.calibration import calibrate
 
         return calibrate(self, observed_loss, lr, **settings)
 
     def lr_max(self, init: Any = None, **settings: Any) -> float:
-        """The largest stable step; see `learnt.gated.learning_rate.lr_max`."""
+        """The largest stable step of full-batch descent, an upper bound for the whole network.
+
+        Settings are momentum and weight_decay; see `learnt.gated.learning_rate.lr_max`.
+        """
         from learnt.gated.learning_rate import lr_max
 
         return lr_max(self, init, **settings)
@@ -349,8 +366,7 @@ def reduce(stats: Any, tol: float = 1e-8, *, per: str = "class", modes: int | No
 
     if not isinstance(stats, PathStats):
         stats = correlations(stats)
-    if per not in ("class", "node"):
-        raise InputError("per", found=repr(per), expected="'class' or 'node'")
+    chosen(per, "per", ("class", "node"))
     if isinstance(tol, bool) or not isinstance(tol, int | float | np.floating) or not 0 < tol < 1:
         raise InputError("tol", found=repr(tol), expected="a number between 0 and 1")
     kept = None if modes is None else whole(modes, "modes", 1)

@@ -30,7 +30,8 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from learnt.core.errors import InputError
+from learnt.core.errors import InputError, ShapeError
+from learnt.gated._frozen import number
 from learnt.gated._numbers import (
     at_least,
     curvatures,
@@ -133,7 +134,8 @@ class SymmetricRouting:
         d_ = at_least(d, "d", 0.0, why="without variance a mode grows without end", strictly=True)
         s_, d_ = together(s=s_, d=d_)
         if start is None:
-            shared = (s_ / (d_ * self._alignment)) ** (1 / self.depth)
+            with np.errstate(over="ignore"):
+                shared = (s_ / (d_ * self._alignment)) ** (1 / self.depth)
             private = shared / np.sqrt(self.domains)
             return Factors(private[()], shared[()], private[()])
         b1, b2, c0 = self._equal(start)
@@ -197,7 +199,7 @@ class SymmetricRouting:
         n1, n2, n3 = self.layers
         a = np.atleast_1d(b1**n1 * b2**n2 * b3**n3)
         learned = (s_ * a - d_ * a**2 / 2).sum(-1)
-        return (self.weight * self.pairs * self.domains * (float(finite(energy, "energy")) / 2 - learned))[()]
+        return (self.weight * self.pairs * self.domains * (number(energy, "energy", least=0.0) / 2 - learned))[()]
 
     def curvature(self, s: Any, d: Any, start: Factors | None = None) -> Any:
         """Largest curvature of the reduced loss at the fixed point; 3 w K d M^(1/3) (s/d)^(4/3) for small starts."""
@@ -215,19 +217,23 @@ class SymmetricRouting:
 
         An upper bound for the whole network: other directions may curve more. Arguments and errors as `fixed_point`.
         """
-        return float(2 / np.max(self.curvature(s, d, start)))
+        top = np.asarray(self.curvature(s, d, start))
+        if not top.size:
+            raise ShapeError("s", found="no mode", expected="at least one")
+        with np.errstate(divide="ignore", over="ignore"):
+            return float(2 / top.max())
 
     @property
     def _alignment(self) -> float:
         return float(self.domains ** (-(self.layers[0] + self.layers[2]) / 2))
 
     def _together(self, factors: Factors, s: Any, d: Any) -> tuple[np.ndarray, ...]:
-        names = ("encoder", "shared", "decoder")
-        arrays = {name: finite(value, name) for name, value in zip(names, factors, strict=True)}
+        arrays = {name: finite(v, name) for name, v in zip(Factors._fields, _three(factors, "factors"), strict=True)}
         return together(**arrays, s=finite(s, "s"), d=curvatures(d))
 
     def _equal(self, start: Factors) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(b1, b2, c0) of a start with encoder = decoder >= 0."""
+        start = _three(start, "start")
         b1, b2, b3 = together(
             encoder=at_least(start[0], "encoder", 0.0, why="turn the basis so that it is positive"),
             shared=finite(start[1], "shared"),
@@ -245,7 +251,8 @@ class SymmetricRouting:
 
     def _balanced(self, start: Factors) -> np.ndarray:
         arrays = [
-            at_least(value, name, 0.0, why="a strength") for name, value in zip(Factors._fields, start, strict=True)
+            at_least(value, name, 0.0, why="a strength")
+            for name, value in zip(Factors._fields, _three(start, "start"), strict=True)
         ]
         b1, b2, b3 = together(encoder=arrays[0], shared=arrays[1], decoder=arrays[2])
         kinds = [b for b, count in ((b1, self.layers[0]), (b3, self.layers[2])) if count]
@@ -312,6 +319,12 @@ class SymmetricRouting:
             there = time(high, everywhere) <= t_
             out[bound] = np.where(there, b, place(where_time_is(t_, time, slope, low, high), everywhere))
         return out
+
+
+def _three(factors: Any, name: str) -> Factors:
+    if not isinstance(factors, tuple | list | np.ndarray) or getattr(factors, "ndim", 1) == 0 or len(factors) != 3:
+        raise ShapeError(name, found=repr(factors)[:60], expected="(encoder, shared, decoder) strengths")
+    return Factors(*factors)
 
 
 def _fading(x: np.ndarray, c: np.ndarray) -> np.ndarray:

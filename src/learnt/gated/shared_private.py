@@ -116,7 +116,7 @@ def shared_vs_private(
 
     net = SymmetricRouting(domains=M, pairs=K, weight=weight, layers=layers)
     given = private_depth if isinstance(private_depth, Sequence) else (private_depth,)
-    depths = tuple(whole(n, "private_depth", 1) for n in given)
+    depths = tuple(whole(n, "private_depth", 1, 1000) for n in given)
     starts = _row(init, "init", "a product of layers that start at 0 never moves")
     if not depths:
         raise ShapeError("private_depth", found="no depth", expected="at least one")
@@ -124,7 +124,10 @@ def shared_vs_private(
     curvature = _row(d, "d", "the curvature of the mode")
     if len(strength) != 1 or len(curvature) != 1:
         raise ShapeError("s, d", found="arrays", expected="one number each, of one mode")
-    found = np.array([[_raced(net, n, b, strength[0], curvature[0]) for b in starts] for n in depths])
+    with np.errstate(all="ignore"):
+        found = np.array([[_raced(net, n, b, strength[0], curvature[0]) for b in starts] for n in depths])
+    if np.isnan(found).any():
+        raise InputError("init, s, d, weight", found="products beyond float64", expected="numbers nearer to 1")
     return SharedVsPrivate(
         domains=net.domains, pairs=net.pairs, layers=net.layers, private_depth=depths, init=tuple(starts),
         shared=found[..., 0], t_half=found[..., 1], t_90=found[..., 2], s=strength[0], d=curvature[0],
@@ -144,8 +147,8 @@ def _raced(net: Any, depth: int, b0: float, s: float, d: float) -> tuple[float, 
     from scipy.integrate import solve_ivp
 
     count = np.array([*net.layers, depth], dtype=np.float64)
-    pull = net.weight * np.array([net.pairs, net.pairs * net.domains, net.pairs, 1.0])
-    used = count > 0
+    pull = np.array([net.pairs, net.pairs * net.domains, net.pairs, 1.0])
+    used = count > 0  # the weight is left out: it only divides times
 
     def maps(b: np.ndarray) -> np.ndarray:
         """The shared map and the private one."""
@@ -185,4 +188,4 @@ def _raced(net: Any, depth: int, b0: float, s: float, d: float) -> tuple[float, 
             state, size = done.y[:, -1], goal
         times.append(float(state[4]))
     shared, private = maps(state[:4])
-    return shared / (shared + private), times[0], times[1]
+    return shared / (shared + private), times[0] / net.weight, times[1] / net.weight

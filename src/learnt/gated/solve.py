@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from learnt.core.errors import InputError, LearntError
+from learnt.core.errors import InputError, LearntError, NotApplicable
 from learnt.gated import _engine
 from learnt.gated._frozen import FrozenMap, finite, frozen, whole
 from learnt.gated._starts import started
@@ -27,6 +27,7 @@ from learnt.gated.reduction import Reduction
 from learnt.gated.trajectory import Trajectory
 
 _LOST = 1e100  # strengths beyond are counted as diverged
+MAX_KEPT = 500_000_000  # strengths of all steps of descent: 4 GB
 _LOOK = 64  # steps between looks at them
 _IMPLICIT = 500  # strengths at once for which an implicit step is cheap
 _PIECES = 50  # times that flow may begin anew
@@ -73,6 +74,7 @@ def solve(
         UnsupportedOptimizer: an optimiser whose steps depend on the coordinates.
         AssumptionError: `require_exact`, and an assumption does not hold.
         InputError, ShapeError, NonFiniteError: settings that have no meaning.
+        NotApplicable: more steps than memory holds.
 
     Warns:
         RuntimeWarning: from this start some modes can never be learned.
@@ -81,6 +83,9 @@ def solve(
         raise InputError("reduction", found=type(reduction).__name__, expected="a Reduction, made by reduce")
     _known_optimiser(method, optimizer)
     decay = _number(weight_decay, "weight_decay")
+    for name, given in (("nesterov", nesterov), ("full_batch", full_batch), ("require_exact", require_exact)):
+        if not isinstance(given, bool | int | np.bool_):
+            raise InputError(name, found=repr(given)[:60], expected="True or False")
     suited, b0 = started(reduction, init)
     if require_exact:
         suited.require_exact()
@@ -108,6 +113,12 @@ def solve(
         if beta >= 1 or (nesterov and beta == 0):
             raise InputError("momentum", found=f"{beta:g}", expected="below 1, and above 0 with nesterov")
         count = whole(steps, "steps", 0)
+        if (count + 1) * len(e.first) * suited.N > MAX_KEPT:
+            raise NotApplicable(
+                "steps", found=f"{count:,} steps of {len(e.first) * suited.N:,} strengths",
+                expected=f"at most {MAX_KEPT:,} strengths over all steps, 4 GB",
+                remedy="Take fewer steps, and start the next solution from the last strengths.",
+            )  # fmt: skip
         kinds, lost = _descend(e, b0[e.first], rate, beta, decay, bool(nesterov), count)
         steps_ = np.arange(len(kinds))
         time = rate * steps_
@@ -119,7 +130,7 @@ def solve(
         for name, given in (
             ("lr", lr),
             ("steps", steps),
-            ("momentum", momentum or None),
+            ("momentum", _number(momentum, "momentum") or None),
             ("nesterov", nesterov or None),
         ):
             if given is not None:
@@ -127,9 +138,11 @@ def solve(
         time = _times(t)
         kinds, between, lost_at = _flow(e, b0[e.first], time, decay)
         time = time[: len(kinds)]
-        fade = np.exp(-decay * time)[:, None, None]
+        with np.errstate(over="ignore"):
+            gone = np.exp(-(decay * time))
+        fade = gone[:, None, None]
         diverged, settings = lost_at, {"weight_decay": decay}
-        drift = _drift(suited, e, kinds, np.exp(-2 * decay * time))
+        drift = _drift(suited, e, kinds, gone**2)
         if drift > 1e-6:
             notes.append(f"flow: conserved quantities drift by {drift:.2g}; take shorter times")
     loss = 0.5 * suited.stats.energy - _engine.gains(e, _engine.strengths(e, kinds)).sum((-1, -2))
@@ -327,6 +340,8 @@ def _numbered(reduction: Reduction) -> list[tuple[int, ...]]:
 
 
 def _known_optimiser(method: str, optimizer: str) -> None:
+    if not isinstance(method, str):
+        raise InputError("method", found=repr(method)[:60], expected="'flow' or 'gd'")
     if method not in ("flow", "gd") or str(optimizer).lower() not in ("sgd", "gd"):
         other = optimizer if method in ("flow", "gd") else method
         if str(other).lower() in (

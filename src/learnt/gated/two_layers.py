@@ -159,9 +159,9 @@ def lazy_index(s: Any, d: Any, lam: Any) -> Any:
 
 def _squares(a: np.ndarray, lam: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(b1 + b2)^2 and (b1 - b2)^2 from the strength and the imbalance, each without cancellation."""
-    h = np.hypot(2 * a, lam)
-    large = h + 2 * np.abs(a)
     with np.errstate(under="ignore", over="ignore"):
+        h = np.hypot(2 * a, lam)
+        large = h + 2 * np.abs(a)
         small = np.abs(lam) * (np.abs(lam) / np.where(large > 0, large, 1.0))
     return np.where(a >= 0, large, small), np.where(a >= 0, small, large)
 

@@ -20,7 +20,7 @@ from typing import Any, final
 import numpy as np
 
 from learnt.core.errors import DivergedError, InputError, NotApplicable, ShapeError
-from learnt.gated._frozen import finite, frozen, whole
+from learnt.gated._frozen import finite, frozen, number, whole
 from learnt.gated.gate_patterns import gate_matrix
 from learnt.gated.hierarchies import tree
 from learnt.run.seeds import numpy_generator
@@ -90,24 +90,21 @@ def untrained_error(
         DivergedError: the step is too large.
     """
     pairs = gate_matrix(gate)
-    numbers = tuple(range(whole(seeds, "seeds", 1))) if not isinstance(seeds, Sequence) else tuple(seeds)
+    numbers = tuple(range(whole(seeds, "seeds", 1, 100_000))) if not isinstance(seeds, Sequence) else tuple(seeds)
     numbers = tuple(whole(s, "seeds", 0) for s in numbers)
     if not numbers:
         raise InputError("seeds", found="none", expected="at least one")
-    width, count = whole(hidden, "hidden", 1), whole(steps, "steps", 0)
+    width, count = whole(hidden, "hidden", 1, 100_000), whole(steps, "steps", 0)
     target = (tree(2, (6.0, 4.0, 3.0)) if y is None else finite(y, "y")).T
     if target.ndim != 2 or not target.size:
         raise ShapeError("y", found=f"shape {target.T.shape}", expected="(n, d_out), items x features")
     settings = {"gain": gain, "lr": lr, "weight": 2.0 / target.size if weight is None else weight}
-    for name, value in settings.items():
-        number = finite(value, name)
-        if number.shape != () or not number > 0:
-            raise InputError(name, found=repr(value), expected="a number above 0")
+    gain, lr, weight = (number(value, name, above=0.0) for name, value in settings.items())
     domains, (d_out, n) = len(pairs), target.shape
-    w_in, w_hid, w_out = _starts(numbers, domains, n, width, d_out, float(gain))
+    w_in, w_hid, w_out = _starts(numbers, domains, n, width, d_out, gain)
     goal = np.tile(target, (domains, domains))
     mask = np.repeat(np.repeat(pairs.T, d_out, 0), n, 1)  # rows outputs, columns inputs
-    rate = float(lr) * float(settings["weight"])
+    rate = lr * weight
     with np.errstate(over="ignore", invalid="ignore"):
         for step in range(count):
             code = w_hid @ w_in

@@ -23,7 +23,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from learnt.core.errors import InputError
+from learnt.gated._frozen import chosen
 from learnt.gated._numbers import finite
 from learnt.gated.two_layers import two_layer_strength
 
@@ -54,10 +54,8 @@ def xor_mode(gating: Gating = "four", task: Literal["xor", "separable"] = "xor")
     Raises:
         InputError: another gating or task.
     """
-    if gating not in _ON:
-        raise InputError("gating", found=repr(gating), expected='"four", "halves" or "single"')
-    if task not in ("xor", "separable"):
-        raise InputError("task", found=repr(task), expected='"xor" or "separable"')
+    chosen(gating, "gating", _ON)
+    chosen(task, "task", ("xor", "separable"))
     y = _X[:, 0] * _X[:, 1] if task == "xor" else _X[:, 0]
     on = _ON[gating]
     correlation = (on[0] * y) @ _X / 4
@@ -83,5 +81,7 @@ def xor_loss(t: Any, b0: Any, gating: Gating = "four", task: Literal["xor", "sep
         InputError, NonFiniteError, ShapeError: negative times, NaN or infinity, shapes, another gating or task.
     """
     mode = xor_mode(gating, task)
-    a = two_layer_strength(t, mode.s, mode.d, finite(b0, "b0") ** 2)
+    with np.errstate(over="ignore"):
+        start = finite(finite(b0, "b0") ** 2, "b0 squared")
+    a = two_layer_strength(t, mode.s, mode.d, start)
     return (0.5 - mode.paths * (mode.s * a - mode.d * a**2 / 2))[()]

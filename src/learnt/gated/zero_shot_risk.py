@@ -164,9 +164,16 @@ def zero_shot(gate: Any) -> ZeroShot:
 
 
 def spectral_ratio(matrix: Any) -> float:
-    """sigma_2 / sigma_1 of a matrix; 0 if it has one row or column."""
-    values = np.linalg.svd(np.asarray(matrix, dtype=np.float64), compute_uv=False)
-    return float(values[1] / values[0]) if len(values) > 1 else 0.0
+    """sigma_2 / sigma_1 of a matrix (rows, columns); 0 if it has one row or column, or only zeros.
+
+    Raises:
+        InputError, ShapeError, NonFiniteError: no such matrix.
+    """
+    table = finite(matrix, "matrix")
+    if table.ndim != 2 or not table.size:
+        raise ShapeError("matrix", found=f"shape {table.shape}", expected="(rows, columns)")
+    values = np.linalg.svd(table / max(float(np.abs(table).max()), 1e-300), compute_uv=False)
+    return float(values[1] / values[0]) if len(values) > 1 and values[0] > 0 else 0.0
 
 
 def _matrix(gate: Any) -> np.ndarray:
