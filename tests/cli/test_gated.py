@@ -176,6 +176,29 @@ def test_candidates_race_and_the_expected_winner_is_a_gate(learnt, tmp_path):
     assert code == 2 and "halves, four, one" in err
 
 
+def test_candidates_may_be_yaml(learnt, tmp_path, monkeypatch):
+    pytest.importorskip("yaml")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.yaml").write_text("task: xor\ngating: halves\n")
+    (tmp_path / "b.yaml").write_text("task: xor\n")
+    (tmp_path / "b=a.yaml").write_text("task: separable\n")
+    code, out, _ = learnt("gated", "race", "a.yaml", "b.yaml")
+    assert code == 0 and "first of all gatings: a\n" in out and "first of those that a ReLU can have: b\n" in out
+    code, out, _ = learnt("gated", "race", "b=a.yaml", "b.yaml", "--skip-relu")
+    assert code == 0 and "first of all gatings: b=a\n" in out
+
+
+def test_names_from_a_file_cannot_act_on_the_terminal(learnt, tmp_path):
+    (tmp_path / "t.json").write_text(json.dumps({
+        "nodes": {"x\x1b[31m": 1, "y\u202e": 1}, "edges": {"<b>": ["x\x1b[31m", "y\u202e"]},
+        "x": {"x\x1b[31m": [[1]]}, "y": {"y\u202e": [[1]]}, "gates": {"<b>": [1]},
+    }))  # fmt: skip
+    page = tmp_path / "o.html"
+    words = ("--lr", 0.1, "--html", page, "--png", tmp_path / "o.png")
+    code, out, err = learnt("gated", "predict", tmp_path / "t.json", *words)
+    assert code == 0 and "\x1b" not in out + err and "\u202e" not in page.read_text() and "<b>" not in page.read_text()
+
+
 def test_the_design_of_pairs_meets_the_specification_and_is_written(learnt, tmp_path):
     gate = tmp_path / "gate.csv"
     words = ("gated", "pairs", "--domains", 10, "--k", 3)
@@ -305,6 +328,7 @@ def test_check_23_bad_tasks_exit_with_two_and_one_or_two_lines(learnt, tmp_path,
     for words in (("predict", tmp_path / "t.toml", "--lr", 0.1), ("race", tmp_path / "t.toml", "xor")):
         code, out, err = learnt("gated", *words)
         assert (code, out) == (2, "") and said in err and len(err.splitlines()) <= 2, err
+        assert "t.toml" in err
 
 
 def test_check_23_a_node_too_narrow_says_how_many_modes_pass_it(learnt, tmp_path):
@@ -323,6 +347,8 @@ def test_check_23_a_node_too_narrow_says_how_many_modes_pass_it(learnt, tmp_path
         (("predict", "xor", "--lr", "-1"), "lr"),
         (("predict", "xor", "--lr", "nan"), "lr"),
         (("predict", "xor", "--lr", "0.1", "--steps", "-3"), "steps"),
+        (("predict", "xor", "--lr", "0.1", "--steps", "1000000000"), "at most 1,000,000"),
+        (("predict", "xor", "--lr", "0.1", "--simulate", "100000"), "at most 1,000"),
         (("predict", "xor", "--lr", "0.1", "--time", "3"), "--flow"),
         (("predict", "xor", "--flow"), "--time"),
         (("predict", "xor", "--flow", "--time", "1", "--simulate", "1"), "descent"),

@@ -109,6 +109,9 @@ def predict(
         time = lr * (500 if steps is None else steps)
     if not flow and lr is None:
         raise InputError("--lr", found="none", expected="a learning rate, or --flow with --time")
+    for name, value, most in (("--steps", steps, 1_000_000), ("--simulate", simulate, 1_000)):
+        if value is not None and value > most:
+            raise InputError(name, found=f"{value:,}", expected=f"at most {most:,}")
     given = task_of_word(task)
     with quietly():
         found = ask(

@@ -54,7 +54,7 @@ def candidates_of(words: Sequence[str]) -> dict[str, GatedTask]:
     named, short = [], []
     for word in words:
         name, sign, rest = word.partition("=")
-        own = bool(sign) and ":" not in name and "/" not in name and bool(rest)
+        own = bool(sign and name and rest) and not {":", "/"} & set(name) and not Path(word).exists()
         named.append(rest if own else word)
         is_file = Path(word).suffix != "" and ":" not in word
         short.append(name if own else Path(word).stem if is_file else word)
@@ -123,27 +123,39 @@ def hand_over(
     alt: str = "",
 ) -> None:
     """Print an answer, and write it as JSON, pictures and a page where those were asked for."""
-    from learnt.io.atomic import dump_json, write_json, write_text
+    from learnt.io.atomic import dump_json, write_json
 
-    made = draw() if draw is not None and (pictures or html is not None) else None
-    for path in pictures:
-        from learnt.io.figures import save
-
-        save(made, path)
-        told(path, quiet)
-    if html is not None:
-        from learnt.io.pages import Figure, page
-
-        write_text(html, page(title, notes, [Figure(made, alt)], [], record, text=text))
-        told(html, quiet)
+    if draw is not None and (pictures or html is not None):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")  # names in scripts that the font lacks
+            _draw(draw(), pictures, html, quiet, lambda made: _page(made, title, notes, alt, record, text))
     if json is not None and str(json) == "-":
         print(dump_json(record, name="answer"))
         return
     if json is not None:
         write_json(json, record)
         told(json, quiet)
-    if not quiet:
-        print(text)
+    if not quiet:  # names may come from a file that somebody else wrote
+        print("".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text))
+
+
+def _page(made: Any, title: str, notes: Sequence[str], alt: str, record: Mapping[str, Any], text: str) -> str:
+    """The text of a page with one picture."""
+    from learnt.io.pages import Figure, page
+
+    return page(title, notes, [Figure(made, alt)], [], record, text=text)
+
+
+def _draw(made: Any, pictures: Sequence[Path], html: Path | None, quiet: bool, page: Callable[[Any], str]) -> None:
+    from learnt.io.atomic import write_text
+    from learnt.io.figures import save
+
+    for path in pictures:
+        save(made, path)
+        told(path, quiet)
+    if html is not None:
+        write_text(html, page(made))
+        told(html, quiet)
 
 
 def _argument(part: str, word: str) -> tuple[str, Any]:

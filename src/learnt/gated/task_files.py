@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from learnt.core.errors import InputError, ShapeError
+from learnt.core.errors import InputError, LearntError, ShapeError
 from learnt.gated._frozen import Columns, Gates, finite
 from learnt.gated.gated_task import GatedTask
 from learnt.gated.graph import Graph
@@ -67,11 +67,16 @@ def load_task(path: str | os.PathLike[str]) -> GatedTask:
 
     where = Path(path)
     suffix = where.suffix.lower()
-    if suffix == ".npz":
-        return _task(read_npz(where), str(where))
-    if suffix in SUFFIXES:
-        return task_of(read_settings(where), where)
-    raise InputError("task", found=repr(str(path)), expected=f"a file that ends in .npz, {', '.join(SUFFIXES)}")
+    if suffix != ".npz" and suffix not in SUFFIXES:
+        raise InputError("task", found=repr(str(path)), expected=f"a file that ends in .npz, {', '.join(SUFFIXES)}")
+    try:
+        return _task(read_npz(where), str(where)) if suffix == ".npz" else task_of(read_settings(where), where)
+    except LearntError as error:
+        if where.name in str(error):
+            raise
+        raise type(error)(  # the same error, and which file it is about
+            f"{where}, {error.argument}", found=error.found, expected=error.expected, remedy=error.remedy
+        ) from error
 
 
 # -- arrays -----------------------------------------------------------------------------------------------
