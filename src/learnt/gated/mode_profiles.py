@@ -111,9 +111,9 @@ class ProfileDifference:
         }  # fmt: skip
 
     def __str__(self) -> str:
-        rows = ["mode  strength  fraction  cosine between both"]
+        rows = ["mode  strength  difference  cosine between both"]
         for a, (s, f, c) in enumerate(zip(self.strength, self.difference, self.cosine, strict=True)):
-            rows.append(f"{a + 1:4d}  {s:8.4g}  {f:+8.3f}  {c:6.3f}")
+            rows.append(f"{a + 1:4d}  {s:8.4g}  {f:+10.3f}  {c:6.3f}")
         return "\n".join([*rows, f"distance: {self.distance:.4g} (0: the same fraction of every mode)"])
 
 
