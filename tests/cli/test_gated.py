@@ -374,7 +374,7 @@ def test_check_23_a_node_too_narrow_says_how_many_modes_pass_it(learnt, tmp_path
         (("pairs", "--domains", "4", "--k", "2", "--tries", "0"), "tries"),
         (("pairs", "--domains", "4", "--k", "2", "--csv", "gate.txt"), ".csv"),
         (("pairs", "--gate", "gate.txt"), ".csv or .npy"),
-        (("predict", "xor", "--lr", "0.1", "--optimizer", "adam"), "--optimizer"),
+        (("predict", "xor", "--lr", "0.1", "--optimizer", "adam"), "not rotation-equivariant"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -31,6 +31,7 @@ def predict(
     init: float = 0.1,
     momentum: float = 0.0,
     weight_decay: float = 0.0,
+    optimizer: str = "sgd",
     flow: bool = False,
     time: float | None = None,
     observed: Path | None = None,
@@ -64,6 +65,8 @@ def predict(
         As in torch.optim.SGD.
     weight_decay
         As in torch.optim.SGD.
+    optimizer
+        sgd; others are refused: their steps depend on the coordinates, and modes do not stay apart.
     flow
         Gradient flow instead of descent.
     time
@@ -112,11 +115,11 @@ def predict(
     for name, value, most in (("--steps", steps, 1_000_000), ("--simulate", simulate, 1_000)):
         if value is not None and value > most:
             raise InputError(name, found=f"{value:,}", expected=f"at most {most:,}")
-    given = task_of_word(task)
+    given, seen = task_of_word(task), None if observed is None else {"observed": losses_of(observed)}
     with quietly():
         found = ask(
             given, init, lr=None if flow else lr, steps=None if flow else steps, momentum=momentum,
-            weight_decay=weight_decay, t=time, observed=None if observed is None else {"observed": losses_of(observed)},
+            weight_decay=weight_decay, optimizer=optimizer, t=time, observed=seen,
             calibrate=calibrate, simulate=simulate, gain=gain, seed=seed, require_exact=require_exact,
         )  # fmt: skip
     hand_over(

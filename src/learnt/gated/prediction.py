@@ -23,8 +23,6 @@ from learnt.gated.gated_task import GatedTask
 from learnt.gated.reduction import LEAKY, Reduction, reduce
 from learnt.gated.trajectory import Trajectory
 
-_ROWS = 24  # of the table of modes in a text
-
 
 class ModeRow(NamedTuple):
     """Modes that are learned alike.
@@ -153,65 +151,9 @@ class Prediction:
         return made
 
     def __str__(self) -> str:
-        t, r = self.trajectory, self.trajectory.reduction
-        what = {"exact": "exact", "approximate": "approximate"}.get(self.claim, "an order of learning only")
-        s = t.settings
-        extra = "".join(f", {k.replace('_', ' ')} {s[k]:g}" for k in ("momentum", "weight_decay") if s.get(k))
-        how = f"full-batch gradient descent, learning rate {s['lr']:g}{extra}" if "lr" in s else f"gradient flow{extra}"
-        lines = [
-            f"{self.task}",
-            f"prediction: {what}, for decoupled weights of strength {self.init:.6g}"
-            + (f" (calibrated on: {self.calibrated})" if self.calibrated else "")
-            + f"; {how}",
-            f"  data (A1): largest off-diagonal share {_tiny(r.defect)}"
-            + (f", on path {r.stats.paths[r.worst]}" if r.worst is not None and r.defect >= r.tol else ""),
-        ]
-        if np.isfinite(self.start_defect):
-            lines.append(
-                f"  start (A2): the simulated weights are random, off-diagonal share {_tiny(self.start_defect)}; the "
-                "prediction stands for them only as calibrated"
-            )
-        else:
-            lines.append("  start (A2): decoupled by construction")
-        lines += self._table()
-        unit = "t" if t.steps is None else "step"
-        end = f"{unit} {t.time[-1]:.6g}" if t.steps is None else f"{unit} {int(t.steps[-1]):,}"
-        floor = f", of which {r.floor:.4g} no strengths remove" if r.floor > 1e-9 * max(r.stats.energy, 1e-300) else ""
-        lines.append(
-            f"loss 1/2 <|y - h|^2>, weights of samples sum to {r.stats.total:.6g}: {t.loss[0]:.6g} at the start, "
-            f"{t.loss[-1]:.6g} at {end}{floor}"
-        )
-        if np.isfinite(self.half):
-            lines.append(f"half of the loss that goes is gone at {unit} {self.half:.4g}")
-        for name, o in self.observed.items():
-            runs = f"mean of {o.losses.shape[1]} runs" if o.losses.shape[1] > 1 else "one run"
-            when = f"{o.half:.4g}" if np.isfinite(o.half) else "never"
-            lines.append(
-                f"{name} ({runs}): at {unit} {when}; ends at {o.losses[-1].mean():.6g}; largest difference from the "
-                f"prediction {o.error:.2g} of the loss at the start"
-            )
-        if np.isfinite(self.lr_max):
-            lines.append(
-                f"largest stable learning rate of these dynamics, an upper bound for the network: {self.lr_max:.4g}"
-            )
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+        from learnt.gated._prediction_text import text
 
-    def _table(self) -> list[str]:
-        t = self.trajectory
-        scale = 1.0 if t.steps is None else 1.0 / float(t.settings["lr"])
-        unit = "t" if t.steps is None else "step"
-        heads = ("s", "best", "share", f"{unit} half", f"{unit} 90%", "regime")
-        lines = ["mode".ljust(12) + "".join(h.rjust(11) for h in heads)]
-        for k, row in enumerate(self.rows[:_ROWS], 1):
-            name = f"{k}" + (f" (x{row.count})" if row.count > 1 else "")
-            cells = [f"{row.strength:.4g}", f"{row.target:.4g}", f"{row.share:.1%}"]
-            cells += [f"{v * scale:.4g}" if np.isfinite(v) else "never" for v in (row.half, row.most)]
-            lines.append((name.ljust(12) + "".join(c.rjust(11) for c in [*cells, row.regime or "-"])).rstrip())
-        if len(self.rows) > _ROWS:
-            lines.append(f"... and {len(self.rows) - _ROWS} more")
-        if not self.rows:
-            lines.append("none: no pathway carries anything to learn")
-        return lines
+        return text(self)
 
 
 def predict(
@@ -222,6 +164,7 @@ def predict(
     steps: int | None = None,
     momentum: float = 0.0,
     weight_decay: float = 0.0,
+    optimizer: str = "sgd",
     t: float | None = None,
     observed: Mapping[str, Any] | None = None,
     calibrate: bool = False,
@@ -237,6 +180,7 @@ def predict(
         init: b0, the strength of every edge and mode at the start.
         lr, steps, momentum, weight_decay: of full-batch gradient descent, torch.optim.SGD; or
         t: the time of gradient flow.
+        optimizer: "sgd"; those under which modes do not stay apart are refused.
         observed: losses by name, (T,) or (T, runs), before training and after each step; or pairs of steps and losses.
         calibrate: fit b0 to the first drop of the first of them, or of the simulation, instead of `init`.
         simulate: real networks to train (descent only).
@@ -246,10 +190,14 @@ def predict(
 
     Raises:
         AssumptionError: `require_exact`, and an assumption does not hold.
+        UnsupportedOptimizer: an optimiser whose steps depend on the coordinates.
         InputError, ShapeError, NonFiniteError: settings that have no meaning.
         NotApplicable: nothing to calibrate with, or a graph with a hidden node too narrow for its modes.
     """
+    from learnt.gated.solve import _known_optimiser
+
     flow = t is not None
+    _known_optimiser("flow" if flow else "gd", optimizer)
     if flow == (lr is not None):
         raise InputError(
             "lr", found="a time of flow too" if flow else "nothing", expected="a learning rate, or a time of flow",
@@ -376,10 +324,6 @@ def _rows(run: Trajectory, start: float) -> tuple[ModeRow, ...]:
             regime="" if words is None else str(words[c, n]),
         ))  # fmt: skip
     return tuple(rows)
-
-
-def _tiny(value: float) -> str:
-    return "below 1e-8" if value < 1e-8 else f"{value:.3g}"
 
 
 def _json(value: Any) -> Any:
