@@ -201,7 +201,9 @@ def sheets(entries: Sequence[Entry]) -> list[Sheet]:
         said = np.array([row["predicted"] for row in r["rows"]])
         means = [mean_of(said[:, k], "routing", "said", k) for k in range(3)]
         rows.append(("predicted, calibrated on the first", f"{len(said)}", *map(str, means)))
-        rows.append((f"control: reduction, b0 = {item['gain']:g}", "", *[f"{x:.0f}" for x in r["uncalibrated"]]))
+        rows.append(
+            (f"control: reduction, b0 = {item['gain']:g}", "", *[f"{np.ceil(x):.0f}" for x in r["uncalibrated"]])
+        )
     return [
         Sheet(
             title="Steps at which the loss crosses 151.5, 38.5 and 9 (M = 7, K = 4)",
