@@ -7,7 +7,7 @@ repetitions. Rivals, written here after what they are named for:
   the outputs of all M^2 pairs, then the mask; torch.optim.SGD with momentum 0.9;
 * explicit network: the authors' notebook cell (M = 7, K = 4, 64 units, 500 epochs): a torch network, one product for
   each trained pair, autograd and SGD, without the singular values that the notebook tracks;
-* X^T X: one product of 60,000 images of 784 pixels with themselves.
+* X^T X: one product of 60,000 images of 784 pixels with themselves, in float64.
 
 The authors' own code (their model's step, their notebook's cell, their making of tasks) runs as the rival where it is:
 set LEARNT_GDLN_REFERENCE to a checkout of github.com/facebookresearch/gated-dln outside this repository, and
