@@ -100,6 +100,7 @@ def relu(
         report = to_gdln(network, samples.x, merge, kind=kind, threshold=threshold, groups=groups).report
     except NotApplicable as error:
         refused = f"not written as gated linear networks: {error}"
+        refused = refused.replace("merge='cluster' with few groups", "--merge cluster --groups 8")
     rows = [f"{model} on {samples.name}: {len(exact):,} samples"]
     rows += [_patterns(p, faint) for p in (exact, effective)]
     rows.append(refused if report is None else f"as gated linear networks\n{report}")
@@ -247,6 +248,8 @@ def _patterns(patterns: GatePatterns, faint: float) -> str:
     for i in range(len(patterns.on)):
         table, which = patterns.patterns(i, faint)
         mass = patterns.strengths[i] / max(float(patterns.strengths[i].sum()), 1e-300)
+        if len(patterns.on) > 1:
+            rows.append(f"    of {patterns.layers[i]}:")
         shares = [(float(mass[which == k].sum()), k) for k in range(table.shape[1])]
         for share, k in sorted(shares, key=lambda s: (-s[0], s[1]))[:_PATTERNS]:
             units, on = int((which == k).sum()), f"{int(table[:, k].sum()):,} of {len(patterns):,}"

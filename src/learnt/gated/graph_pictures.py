@@ -158,7 +158,8 @@ def draw_patterns(patterns: GatePatterns, layer: int = 0, *, ax: Axes | None = N
 
     on, flagged = patterns.on[layer], patterns.flagged[layer]
     code = patterns.patterns(layer)[1]
-    order = np.lexsort((-patterns.strengths[layer], code, -on.sum(0)))[:_UNITS]
+    strongest = np.argsort(-patterns.strengths[layer], kind="stable")[:_UNITS]
+    order = strongest[np.lexsort((code[strongest], -on[:, strongest].sum(0)))]
     rows = np.linspace(0, len(on) - 1, min(len(on), _SAMPLES)).round().astype(int)
     kinds = (on[np.ix_(rows, order)] + 2 * flagged[np.ix_(rows, order)]).astype(int)
     ax = axes(6.4, 3.4) if ax is None else ax
@@ -169,7 +170,7 @@ def draw_patterns(patterns: GatePatterns, layer: int = 0, *, ax: Axes | None = N
         ax.set_yticks(range(len(rows)), [str(r) for r in rows], fontsize="small")
     else:
         ax.set_yticks([])
-    shown_units = f"{len(order)} of {len(code)} units" if len(order) < len(code) else f"{len(code)} units"
+    shown_units = f"the {len(order)} strongest of {len(code)} units" if len(order) < len(code) else f"{len(code)} units"
     ax.set_xlabel(f"{shown_units}, equal patterns side by side")
     ax.set_ylabel("sample" if len(rows) == len(on) else f"{len(rows)} of {len(on):,} samples")
     present = [k for k in range(4) if (kinds == k).any()]
