@@ -24,6 +24,7 @@ from learnt.cli.programs_train import train as _programs_train  # noqa: F401  (i
 from learnt.cli.rewards import app as rewards_app
 from learnt.cli.show import show
 from learnt.cli.study import app as study_app
+from learnt.cli.study_gated import gated as _study_gated  # noqa: F401  (its decorator adds it to the room)
 from learnt.cli.train import app as train_app
 from learnt.core.version import VERSION
 

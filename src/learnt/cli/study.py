@@ -7,11 +7,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from learnt.cli.study_gated import gated
-
 _Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
 app = App(name="study", help="Run a paper's experiment: published numbers beside ours.")
-app.command(gated)
 
 
 @app.command

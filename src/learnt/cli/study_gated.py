@@ -1,4 +1,4 @@
-"""`learnt study gated`: figures of the gated-network paper, prediction over simulation; added by `learnt.cli.study`."""
+"""`learnt study gated`: figures of the gated-network paper, prediction over simulation; for the room `study`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from learnt.cli.study import app
+
 _Words = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
 
 
+@app.command
 def gated(
     *,
     out: Path = Path("runs/gated"),

@@ -128,7 +128,7 @@ def sheets(entries: Sequence[Entry]) -> list[Sheet]:
                     f"{gain:g}",
                     f"{k}",
                     f"{len(both[0])}",
-                    *[str(mean_of(v, *stream, n, floor=0.0)) for n, v in enumerate(both)],
+                    *[str(mean_of(v, *stream, n, floor=0.0, top=1.0)) for n, v in enumerate(both)],
                     "" if known is None else f"{known:.3f}",
                 )
             )

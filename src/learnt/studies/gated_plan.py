@@ -111,13 +111,13 @@ class Mean(NamedTuple):
         return mean if self.low == self.high else f"{mean} [{low}, {high}]"
 
 
-def mean_of(values: Any, *stream: object, floor: float | None = None) -> Mean:
+def mean_of(values: Any, *stream: object, floor: float = -np.inf, top: float = np.inf) -> Mean:
     """Mean over seeds and its interval: a multiplier bootstrap with the tails of Student's t (`replica_noise`).
 
     Args:
         values: (R,) one number a seed.
         stream: names the random stream.
-        floor: what the quantity cannot be below; the interval is cut there.
+        floor, top: what the quantity cannot be below or above; the interval is cut there.
     """
     pool = np.asarray(values, dtype=np.float64)
     mean = float(pool.mean())
@@ -128,7 +128,7 @@ def mean_of(values: Any, *stream: object, floor: float | None = None) -> Mean:
     low, high = np.percentile(
         mean + replica_noise(table, len(pool), weights=rngs[0], scale=rngs[1]), [2.5, 97.5]
     )  # fmt: skip
-    return Mean(mean, float(low) if floor is None else max(float(low), floor), float(high))
+    return Mean(mean, max(float(low), floor), min(float(high), top))
 
 
 def seeds_of(item: Item) -> list[int]:
