@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+_CACHED = 1 << 15  # numbers of one array that are worked on at a time: 256 KB
 _DENSE = 200_000  # entries of an incidence matrix that is faster dense than sparse
 
 
@@ -165,7 +166,7 @@ def strengths(e: Engine, b: np.ndarray) -> np.ndarray:
     ones = np.ones((*b.shape[:-2], 1, b.shape[-1]))
     extended = np.concatenate([b, ones], axis=-2)
     for k in range(e.index.shape[0]):
-        part = extended[..., e.index[k], :]
+        part = np.take(extended, e.index[k], axis=-2, mode="clip")
         out = part if out is None else out * part
     return out if out is not None else ones
 
@@ -173,6 +174,23 @@ def strengths(e: Engine, b: np.ndarray) -> np.ndarray:
 def gains(e: Engine, a: np.ndarray) -> np.ndarray:
     """(..., P', N): what each pathway takes off the loss, all of its kind together, from strengths (..., P', N)."""
     return e.count[:, None] * a * (e.S - 0.5 * driver(e)(a))
+
+
+def explained(e: Engine, kinds: np.ndarray) -> np.ndarray:
+    """(T,): what all pathways together take off the loss, from strengths of edges (T, E', N).
+
+    Few times at once, so that products of pathways stay in the cache.
+    """
+    out = np.empty(len(kinds))
+    step, many = max(1, _CACHED // max(1, e.S.size)), np.repeat(e.count, e.S.shape[1])
+    for k in range(0, len(kinds), step):
+        a = strengths(e, kinds[k : k + step])
+        part = driver(e)(a)
+        part *= -0.5
+        part += e.S
+        part *= a
+        out[k : k + step] = part.reshape(len(part), -1) @ many
+    return out
 
 
 def hessians(e: Engine, b: np.ndarray) -> np.ndarray:

@@ -145,7 +145,7 @@ def solve(
         drift = _drift(suited, e, kinds, gone**2)
         if drift > 1e-6:
             notes.append(f"flow: conserved quantities drift by {drift:.2g}; take shorter times")
-    loss = 0.5 * suited.stats.energy - _engine.gains(e, _engine.strengths(e, kinds)).sum((-1, -2))
+    loss = 0.5 * suited.stats.energy - _engine.explained(e, kinds)
     loss[(loss < 0) & (loss > -1e-12 * suited.stats.energy)] = 0.0  # rounding of the difference
     if diverged is not None:
         notes.append(f"diverges: out of range at t = {diverged:.6g}" + (f", step {lost}" if method == "gd" else ""))
