@@ -29,6 +29,11 @@ _TOGETHER = 0.02  # modes learned within this share of the first one's time belo
 def first_drop(reduction: Reduction, init: float, lr: float, *, steps: int = 4096, **settings: Any) -> float:
     """The loss in the middle of the first drop that a start at `init` predicts.
 
+    Args:
+        reduction: of the task.
+        init: one strength of all edges and modes.
+        lr, steps, settings: of the descent.
+
     Raises:
         NotApplicable: no mode is learned in this many steps.
     """
@@ -110,7 +115,12 @@ def calibrate(
 
 
 def crossing(loss: np.ndarray, level: float) -> float | None:
-    """When a curve first falls below a level, in steps, linear between them; None if it does not."""
+    """When a curve first falls below a level, in steps, linear between them; None if it does not.
+
+    Args:
+        loss: (T,) before training and after each step.
+        level: a loss.
+    """
     below = np.flatnonzero(loss < level)
     if not len(below):
         return None

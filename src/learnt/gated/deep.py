@@ -158,7 +158,15 @@ def very_deep_time(a: Any, s: Any, d: Any, a0: Any, layers: int) -> Any:
 
 
 def deep_profile(z: Any, layers: int) -> Any:
-    """F(z) of growth from below, t = [F(z) - F(z0)] / (s b*^(L-2)) with z = b/b* in (0, 1), for L >= 3."""
+    """F(z) of growth from below, t = [F(z) - F(z0)] / (s b*^(L-2)) with z = b/b*, for L >= 3 (spec 1.6).
+
+    Args:
+        z: strengths of a layer as a share of the final one, above 0 and below 1.
+        layers: L.
+
+    Raises:
+        InputError, NonFiniteError: shares outside of that range, fewer than three layers.
+    """
     from scipy.special import hyp2f1
 
     n, z_ = whole(layers, "layers", 3, MAX_LAYERS), _inside(z)

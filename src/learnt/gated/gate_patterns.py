@@ -19,19 +19,30 @@ MAX_DOMAINS = 10_000  # a gate of 800 MB
 
 
 def band(M: int, K: int) -> np.ndarray:
-    """Input i with outputs i - floor((K-1)/2), ..., i + floor(K/2), modulo M ("K_plus_minus_mod")."""
+    """Input i with outputs i - floor((K-1)/2), ..., i + floor(K/2), modulo M ("K_plus_minus_mod").
+
+    Args:
+        M: domains.
+        K: trained outputs for each input, 1 to M.
+
+    Returns:
+        (M, M) zeros and ones, rows input domains.
+
+    Raises:
+        InputError: numbers outside these ranges.
+    """
     M, K = _sizes(M, K)
     return _shifted(M, range(-((K - 1) // 2), K // 2 + 1))
 
 
 def ahead(M: int, K: int) -> np.ndarray:
-    """Input i with outputs i, ..., i + K - 1, modulo M ("K_plus_mod")."""
+    """Input i with outputs i, ..., i + K - 1, modulo M ("K_plus_mod"); arguments and errors as `band`."""
     M, K = _sizes(M, K)
     return _shifted(M, range(K))
 
 
 def diagonal(M: int, count: int | None = None) -> np.ndarray:
-    """Input i with output i, for the first `count` domains, or all ("mod")."""
+    """Input i with output i, for the first `count` domains, or all ("mod"); errors as `band`."""
     M, count = _sizes(M, M if count is None else count, "count")
     return np.diag((np.arange(M) < count).astype(float))
 
@@ -41,6 +52,13 @@ def random_regular(M: int, K: int, seed: int | np.random.Generator = 0) -> np.nd
 
     Not exactly uniform among all such matrices. Every M, K and seed succeeds: what j matchings leave is regular too,
     and a regular bipartite graph has a perfect matching (Koenig).
+
+    Args:
+        M, K: as in `band`.
+        seed: an integer of at least 0, or a generator.
+
+    Raises:
+        InputError: as `band`.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -54,7 +72,15 @@ def random_regular(M: int, K: int, seed: int | np.random.Generator = 0) -> np.nd
 
 
 def permuted(gate: Any, seed: int | np.random.Generator = 0) -> np.ndarray:
-    """The same gate with its outputs in random order; what can be learned does not depend on it."""
+    """The same gate with its outputs in random order; what can be learned does not depend on it.
+
+    Args:
+        gate: (M, M) 0/1, rows input domains.
+        seed: an integer of at least 0, or a generator.
+
+    Raises:
+        InputError, ShapeError, NonFiniteError: no such matrix.
+    """
     checked = gate_matrix(gate)
     rng = seed if isinstance(seed, np.random.Generator) else numpy_generator(seed, "permuted gate", len(checked))
     return checked[:, rng.permutation(len(checked))]

@@ -92,6 +92,9 @@ class GatedTask:
             prob: (n,) weights of the items; equal if None.
             context_prob: (C,) weights of the contexts; equal if None.
             prob_sums_to: as above; None keeps the products of both.
+
+        Raises:
+            InputError, ShapeError, NonFiniteError: as above, and contexts without gates or of different lengths.
         """
         if not isinstance(graph, Graph):
             raise InputError("graph", found=type(graph).__name__, expected="a Graph")
@@ -174,12 +177,12 @@ class GatedTask:
     # -- what a network makes of it ----------------------------------------------------------------------
 
     def outputs(self, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """(P, |v|) by output node: what the graph answers with these weights."""
+        """(P, |v|) by output node: what the graph answers with these weights; errors as `Graph.forward`."""
         h = self.graph.forward(weights, self.x, self.gates)
         return {v: h[v] for v in self.graph.outputs}
 
     def loss(self, weights: Mapping[str, Any]) -> float:
-        """L, computed from the samples; a pass of bounded memory."""
+        """L at weights (|t|, |s|) by edge, from the samples in bounded memory; errors as `Graph.checked_weights`."""
         w = self.graph.checked_weights(weights)
         total = 0.0
         for part in self.slices():

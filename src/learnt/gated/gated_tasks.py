@@ -40,12 +40,15 @@ def xor(gating: Gating | Any = "four", *, hidden: int = 2) -> GatedTask:
         gating: ``"four"`` pathways, each open for one corner; ``"halves"``: two, for x1 > 0 and x1 < 0; ``"single"``:
             one, always open; or (pathways, 4) gates.
         hidden: units of each pathway.
+
+    Raises:
+        InputError, ShapeError, NonFiniteError: another gating, gates of another shape, no units.
     """
     return _corners(np.prod(CORNERS, axis=1), gating, hidden)
 
 
 def separable(gating: Gating | Any = "four", *, hidden: int = 2) -> GatedTask:
-    """The task y = x1 on the same corners and with the same gatings as `xor`."""
+    """The task y = x1 on the same corners and with the same gatings as `xor`; arguments and errors as there."""
     return _corners(np.array(CORNERS)[:, 0], gating, hidden)
 
 
@@ -62,6 +65,9 @@ def hierarchy(
         levels, weights: depth of the tree, and the worth of a feature of each level.
         hidden: widths of the hidden nodes.
         weight: of each item; None for 1 / items. With 1, s and d are those of the table of features.
+
+    Raises:
+        InputError, ShapeError, NonFiniteError: levels and weights that do not fit, widths or a weight not above 0.
     """
     y = tree(levels, weights)
     if not isinstance(hidden, Sequence) or isinstance(hidden, str | bytes):
@@ -154,6 +160,9 @@ def random_dag(seed: int = 0, *, modes: int = 3, contexts: int = 4, items: int =
         modes: the dimension of z, and the width of inputs and outputs; hidden nodes are one wider.
         contexts: how many rows of gates.
         items: how many z, at least `modes`.
+
+    Raises:
+        InputError: sizes below 1, or fewer items than modes.
     """
     modes, contexts = whole(modes, "modes", 1, 10_000), whole(contexts, "contexts", 1, 1_000_000)
     n = whole(items, "items", modes, 1_000_000)

@@ -113,6 +113,9 @@ def orthogonal(graph: Graph, gain: float = 1.0, seed: int = 0) -> dict[str, np.n
         graph: the network.
         gain: at least 0.
         seed: each edge draws from (seed, "orthogonal", edge), so that another edge changes none.
+
+    Raises:
+        InputError, NonFiniteError: no graph, or a gain below 0.
     """
     if not isinstance(graph, Graph):
         raise InputError("graph", found=type(graph).__name__, expected="a Graph")

@@ -71,7 +71,11 @@ class TrainedGDLN:
         return self.model(i).weights()
 
     def steps_to(self, fraction: float) -> np.ndarray:
-        """(R,) the first step after which L is at most (1 - fraction) of what it was; infinity if it never is."""
+        """(R,) the first step after which L is at most (1 - fraction) of what it was; infinity if it never is.
+
+        Raises:
+            InputError, NonFiniteError: a fraction that is not above 0 and at most 1.
+        """
         share = finite(fraction, "fraction")
         if share.shape != () or not 0 < share <= 1:
             raise InputError("fraction", found=repr(fraction), expected="a number above 0 and at most 1")

@@ -80,7 +80,11 @@ class Graph:
 
     @classmethod
     def chain(cls, dims: Iterable[int]) -> Graph:
-        """A deep linear network: nodes x, h1, h2, ..., y of these widths; edges w1, w2, ..."""
+        """A deep linear network: nodes x, h1, h2, ..., y of these widths; edges w1, w2, ...
+
+        Raises:
+            InputError: fewer than two widths, or one that is no integer of at least 1.
+        """
         if not isinstance(dims, Iterable) or isinstance(dims, str | bytes | Mapping) or getattr(dims, "ndim", 1) == 0:
             raise InputError("dims", found=repr(dims)[:60], expected="widths, input first: [4, 16, 3]")
         sizes = [whole(d, f"dims[{i}]", 1) for i, d in enumerate(dims)]
@@ -94,7 +98,15 @@ class Graph:
 
     @classmethod
     def parallel(cls, k: int, d_in: int, h: int, d_out: int) -> Graph:
-        """Pathways of two layers that share nothing: x -in0-> h0 -out0-> y, x -in1-> h1 -out1-> y, ..."""
+        """Pathways of two layers that share nothing: x -in0-> h0 -out0-> y, x -in1-> h1 -out1-> y, ...
+
+        Args:
+            k: pathways.
+            d_in, h, d_out: units of the input, of each hidden node, of the output.
+
+        Raises:
+            InputError: a number below 1.
+        """
         k = whole(k, "k", 1, MAX_PATHS)
         nodes = {"x": d_in, **{f"h{i}": h for i in range(k)}, "y": d_out}
         edges = {
@@ -113,6 +125,9 @@ class Graph:
             d_in, h, d_out: widths of inputs, of all hidden nodes, and of outputs.
             shared_layers: weight layers of the shared chain; with several of them edges are called hid1, hid2, ...
             in_layers, out_layers: weight layers of each encoder and decoder; then in{i}_1, in{i}_2, ..., out{j}_1, ...
+
+        Raises:
+            InputError: a number below 1 (shared_layers: below 0).
         """
         M, shared = whole(M, "M", 1, 10_000), whole(shared_layers, "shared_layers", 0, 10_000)
         before, after = whole(in_layers, "in_layers", 1, 10_000), whole(out_layers, "out_layers", 1, 10_000)
@@ -227,7 +242,7 @@ class Graph:
         return out
 
     def path_weights(self, weights: Mapping[str, np.ndarray], path: Path) -> np.ndarray:
-        """(|t|, |s|): the product of the weights along a path, last edge leftmost."""
+        """(|t|, |s|): the product of the weights along a path, last edge leftmost; weights by edge, as checked."""
         product = weights[path.edges[0]]
         for e in path.edges[1:]:
             product = weights[e] @ product

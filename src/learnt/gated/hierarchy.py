@@ -41,7 +41,11 @@ def hierarchy_strengths(weights: Any) -> np.ndarray:
 
 
 def hierarchy_multiplicities(levels: int) -> np.ndarray:
-    """How often each strength occurs, (levels,), for a tree of 1 to 25 levels with its root: 1, 1, 2, 4, ..."""
+    """How often each strength occurs, (levels,), for a tree with its root: 1, 1, 2, 4, ...
+
+    Raises:
+        InputError: no integer from 1 to 25.
+    """
     return np.array([1, *(2 ** np.arange(whole(levels, "levels", 1, 25) - 1))], dtype=np.int64)
 
 

@@ -70,7 +70,10 @@ def lr_max(reduction: Reduction, init: Any = None, *, momentum: float = 0.0, wei
 
 
 def curvatures(reduction: Reduction, init: Any = None, *, weight_decay: float = 0.0) -> np.ndarray:
-    """(N,) the largest second derivative of the reduced loss where flow ends, over all classes, by mode."""
+    """(N,) the largest second derivative of the reduced loss where flow ends, over all classes, by mode.
+
+    Arguments and errors as `lr_max`.
+    """
     suited, b0 = started(reduction, _small(reduction) if init is None else init)
     e, end = _end(suited, b0, _number(weight_decay, "weight_decay"))
     full = _built(suited, end, symmetric=False)

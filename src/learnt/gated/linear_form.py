@@ -114,7 +114,11 @@ class Gdln:
         return {"x": x} | ({"one": np.ones((len(x), 1))} if "one" in self.graph.nodes else {})
 
     def task(self, X: Any, Y: Any) -> GatedTask:
-        """The task that the network's own gates make of targets Y (P, outputs) on the samples."""
+        """The task that the network's own gates make of targets Y (P, outputs) on the samples X.
+
+        Raises:
+            InputError, ShapeError, NonFiniteError: other samples than those it was read on, targets of another shape.
+        """
         return GatedTask(self.graph, self.inputs(X), {"y": finite(Y, "Y")}, self.gates)
 
 

@@ -56,7 +56,15 @@ class MatrixSolution:
     balance_defect: float
 
     def loss(self, sigma_yx: Float[np.ndarray, "o i"], energy: float) -> Float[np.ndarray, " T"]:
-        """L(t) = energy / 2 - <W, Syx> + |W|^2 / 2, for energy = <|y|^2>."""
+        """(T,) L(t) = energy / 2 - <W, Syx> + |W|^2 / 2.
+
+        Args:
+            sigma_yx: (o, i), as it was given.
+            energy: <|y|^2>.
+
+        Raises:
+            InputError, NonFiniteError: no numbers.
+        """
         w = self.product
         return energy / 2 - (w * finite(sigma_yx, "sigma_yx")).sum((1, 2)) + (w**2).sum((1, 2)) / 2
 

@@ -94,7 +94,7 @@ def correlations(task: GatedTask | Graph, data: GatedTask | None = None, *, max_
         InputError: no task, or one for another graph.
     """
     if data is not None:
-        if data.graph != task:
+        if not isinstance(data, GatedTask) or not isinstance(task, Graph) or data.graph != task:
             raise InputError("task", found="a task for another graph", expected="the graph of the task")
         task = data
     if not isinstance(task, GatedTask):
@@ -214,7 +214,12 @@ def _open_pairs(gates: Any, paths: tuple[Path, ...]) -> list[tuple[int, int]]:
 
 
 def loss(stats: PathStats, weights: Mapping[str, Any]) -> float:
-    """L at these weights, (|t|, |s|) by edge; equal to the loss on the data."""
+    """L at these weights, (|t|, |s|) by edge; equal to the loss on the data.
+
+    Raises:
+        InputError, ShapeError, NonFiniteError: no statistics, or weights that are not those of the graph.
+    """
+    _known(stats)
     w = stats.graph.checked_weights(weights)
     maps = _maps(stats, w)
     explained = sum(float(np.vdot(maps[p], stats.Sigma_yx[p])) for p in stats.open)
@@ -223,12 +228,14 @@ def loss(stats: PathStats, weights: Mapping[str, Any]) -> float:
 
 
 def path_errors(stats: PathStats, weights: Mapping[str, Any]) -> dict[int, np.ndarray]:
-    """Err(p), (|t(p)|, |s(p)|), of the paths that are open."""
+    """Err(p), (|t(p)|, |s(p)|), of the paths that are open; arguments and errors as `loss`."""
+    _known(stats)
     return _errors(stats, _maps(stats, stats.graph.checked_weights(weights)))
 
 
 def path_gradient(stats: PathStats, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """dL/dW_e, (|t|, |s|) by edge, summed over paths; gradient flow is minus this."""
+    """dL/dW_e, (|t|, |s|) by edge, summed over paths; gradient flow is minus this. Arguments and errors as `loss`."""
+    _known(stats)
     w = stats.graph.checked_weights(weights)
     gradient = {e: np.zeros(shape) for e, shape in stats.graph.shapes.items()}
     for p, error in _errors(stats, _maps(stats, w)).items():
@@ -240,6 +247,11 @@ def path_gradient(stats: PathStats, weights: Mapping[str, Any]) -> dict[str, np.
             gradient[e] -= error @ first.T  # here the error has come back to the target of e
             error = w[e].T @ error
     return gradient
+
+
+def _known(stats: Any) -> None:
+    if not isinstance(stats, PathStats):
+        raise InputError("stats", found=type(stats).__name__, expected="PathStats, made by correlations")
 
 
 def _maps(stats: PathStats, w: Mapping[str, np.ndarray]) -> dict[int, np.ndarray]:

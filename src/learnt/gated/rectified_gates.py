@@ -20,6 +20,7 @@ from typing import Any, Literal, final
 import numpy as np
 
 from learnt.core.errors import InputError, NotApplicable
+from learnt.gated._frozen import chosen, number, whole
 from learnt.gated._mlp import Layered, flat_inputs, read_layers, rectified
 
 Kind = Literal["exact", "effective"]
@@ -81,7 +82,8 @@ class GatePatterns:
             faint: units of less than this share of the largest strength are left out, with the pattern -1: learning
                 has hardly touched them, so that their gates are still those of the initialisation.
         """
-        strength = self.strengths[layer]
+        strength = self.strengths[whole(layer, "layer", 0, len(self.on) - 1)]
+        faint = number(faint, "faint", least=0.0)
         heard = np.flatnonzero(strength >= faint * strength.max())
         patterns, code = distinct_columns(self.on[layer][:, heard])
         which = np.full(len(strength), -1, dtype=np.int64)
@@ -90,7 +92,7 @@ class GatePatterns:
 
     def histogram(self, bins: int = 20) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
         """Counts (bins,) of the margins by layer, and the (bins + 1,) limits, from -1 to 1."""
-        edges = np.linspace(-1.0, 1.0, bins + 1)
+        edges = np.linspace(-1.0, 1.0, whole(bins, "bins", 1, 1_000_000) + 1)
         return tuple(np.histogram(np.clip(m, -1, 1), edges)[0] for m in self.margins), edges
 
     def __str__(self) -> str:
@@ -122,8 +124,7 @@ def relu_gates(model: Any, X: Any, kind: Kind = "exact", threshold: float = THRE
 
 def gates_of(net: Layered, x: np.ndarray, kind: Kind = "exact", threshold: float = THRESHOLD) -> GatePatterns:
     """The gates of a network that has been read, on (P, d) inputs."""
-    if kind not in ("exact", "effective"):
-        raise InputError("kind", found=repr(kind), expected="'exact' or 'effective'")
+    chosen(kind, "kind", ("exact", "effective"))
     if isinstance(threshold, bool) or not isinstance(threshold, int | float | np.number) or not 0 <= threshold < 1:
         raise InputError("threshold", found=repr(threshold), expected="a number from 0 to below 1")
     if not net.slopes:

@@ -307,6 +307,9 @@ class Reduction:
         Args:
             init: as in `strengths`.
             seed: of the bases of hidden nodes, which may be any; edges that are never trained are 0.
+
+        Raises:
+            InputError, ShapeError, NonFiniteError: as `strengths`.
         """
         from learnt.gated._starts import decoupled
 
@@ -317,6 +320,9 @@ class Reduction:
 
         Where equal strengths leave a choice of modes, the weights make it. If there are no bases in which data and
         weights are diagonal, those of the data are kept and `weight_defects` say how far the weights are from diagonal.
+
+        Raises:
+            InputError, ShapeError, NonFiniteError: weights that are not those of the graph.
         """
         from learnt.gated._decouple import analyse, in_bases
 

@@ -97,13 +97,19 @@ class SymmetricRouting:
         Args:
             s: (N,) strengths of the modes of one pair.
             d: (N,) their input curvatures.
+
+        Raises:
+            InputError, ShapeError, NonFiniteError: a negative d, NaN, shapes that do not fit.
         """
         s_, d_ = together(s=finite(s, "s"), d=curvatures(d))
         m, k, w, c = self.domains, self.pairs, self.weight, self._alignment
         return (k * m * w * c * s_)[()], (k * m * w * c**2 * d_)[()]
 
     def rates(self, factors: Factors, s: Any, d: Any) -> Factors:
-        """Time derivatives of the three strengths, any start and any number of layers (equal within each kind)."""
+        """Time derivatives of the three strengths, any start and any number of layers (equal within each kind).
+
+        Arguments and errors as `loss`.
+        """
         b1, b2, b3, s_, d_ = self._together(factors, s, d)
         n1, n2, n3 = self.layers
         error = s_ - d_ * b1**n1 * b2**n2 * b3**n3
@@ -194,6 +200,9 @@ class SymmetricRouting:
             factors: strengths, (..., N).
             s, d: (N,) modes of one pair.
             energy: <|y|^2> of one pair, with what lies outside the modes.
+
+        Raises:
+            InputError, ShapeError, NonFiniteError: other than three strengths, negative d or energy, NaN, shapes.
         """
         b1, b2, b3, s_, d_ = self._together(factors, s, d)
         n1, n2, n3 = self.layers
@@ -202,7 +211,10 @@ class SymmetricRouting:
         return (self.weight * self.pairs * self.domains * (number(energy, "energy", least=0.0) / 2 - learned))[()]
 
     def curvature(self, s: Any, d: Any, start: Factors | None = None) -> Any:
-        """Largest curvature of the reduced loss at the fixed point; 3 w K d M^(1/3) (s/d)^(4/3) for small starts."""
+        """Largest curvature of the reduced loss at the fixed point; 3 w K d M^(1/3) (s/d)^(4/3) for small starts.
+
+        Arguments and errors as `fixed_point`.
+        """
         at = self.fixed_point(s, d, start)
         b1, b2, b3, _, d_ = self._together(at, s, d)
         n1, n2, n3 = self.layers

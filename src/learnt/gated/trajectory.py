@@ -152,7 +152,11 @@ class Trajectory:
         return out
 
     def time_to_loss(self, level: float) -> float:
-        """When the loss first falls below a level; inf if it does not in this time."""
+        """When the loss first falls below a level; inf if it does not in this time.
+
+        Raises:
+            InputError, NonFiniteError: a level that is no number.
+        """
         value = number(level, "level")
 
         def below(at: np.ndarray) -> float:
