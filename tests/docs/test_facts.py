@@ -175,3 +175,13 @@ def test_the_settings_a_page_shows_are_fields_with_these_defaults(page, module, 
         for setting, text in zip(settings, given, strict=True):
             default = known[setting].default
             assert text.strip('"') == str(default).removeprefix("torch.") or float(text) == float(default), setting
+
+
+def test_every_public_function_about_gated_networks_is_on_a_page():
+    from learnt import gated
+
+    pages = [path.name for path in DOCS.glob("*gated*.md")]
+    listed = {name for page in pages for name in _listed(page)}
+    code = "".join(_text(page) for page in pages)
+    wanted = {name for name in gated.__all__ if name[0].islower() and callable(getattr(gated, name))}
+    assert not {name for name in wanted - listed if not re.search(rf"\b{name}\(", code)}

@@ -61,7 +61,9 @@ def _yaml(text: str, where: str) -> Any:
         import yaml
     except ImportError:
         raise InputError(
-            where, found="a YAML file, and no PyYAML to read it", expected="TOML or JSON, or: pip install pyyaml"
+            where,
+            found="a YAML file, and no PyYAML to read it",
+            expected="TOML or JSON, or PyYAML: pip install 'learnt[yaml]'",
         ) from None
     try:
         for token in yaml.scan(text, Loader=yaml.SafeLoader):
