@@ -18,6 +18,7 @@ from learnt.studies.programs_tables import Sheet
 
 LOOKED = (0, 100, 200, 300, 400, 600, 1000, 2000, 4000)
 UNITS, FAINT, CURVATURE = 128, 0.02, 0.5  # d of a pathway of either gating
+DRAWN = 3  # curves, so that dashes can be told apart
 
 
 def items(options: Options) -> list[Item]:
@@ -164,7 +165,7 @@ def sheets(entries: Sequence[Entry]) -> list[Sheet]:
 def draw(middle: Any, right: Any, entries: Sequence[Entry]) -> None:
     """Loss and laws; when gates can be read."""
     runs = [r for item, r in parts(entries, "relu") if item["std"] == 0.01]
-    for k, r in enumerate(runs):
+    for k, r in enumerate(runs[:DRAWN]):
         names = ("ReLU networks", "law of four pathways, calibrated", "control: law of halves")
         labels = names if not k else (None,) * 3
         middle.plot(r["time"], r["loss"], label=labels[0], **simulated(HUES[0]))

@@ -198,8 +198,8 @@ def caption(entries: Sequence[Entry]) -> str:
         "starts of gain .1 each. Control: one pathway, and one for each diagonal, see no correlation and stay at "
         f"1/2. Middle: {len(relu)} ReLU networks (normal weights, std .01); the law of four pathways with one number "
         "fitted where the loss crosses 1/4; control: the law of two half-planes, fitted alike. Right: share of "
-        "units, weighted by |w_in| |w_out|, that are on for exactly one corner. Single seeds are drawn, not "
-        "intervals."
+        "units, weighted by |w_in| |w_out|, that are on for exactly one corner. Single seeds are drawn ("
+        f"{min(len(relu), gated_relu.DRAWN)} of the ReLU networks' losses), not intervals."
     )
 
 

@@ -32,7 +32,7 @@ KINDS = {
     "blocks": "blocks (control)",
 }
 MARKS = {"band": "o", "ahead": "v", "random": "D", "designed": "s", "blocks": "x"}
-LEAST = 2e-4  # of the logarithmic axes
+LEAST = 2e-5  # of the logarithmic axes
 
 
 def items(options: Options) -> list[Item]:
