@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Sequence
 from html import escape
 
@@ -27,11 +28,12 @@ def page(title: str, about: Sequence[str], figures: Sequence[tuple[str, str, byt
         about: paragraphs under it.
         figures: title, caption, SVG and tables of each.
     """
+    digest = base64.b64encode(hashlib.sha256(_STYLE.encode("utf-8")).digest()).decode("ascii")
     lines = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        "style-src 'unsafe-inline'\">",
+        f"style-src 'sha256-{digest}'\">",
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
         f"<h1>{escape(title)}</h1>",
         *[f"<p>{escape(text)}</p>" for text in about],
