@@ -12,6 +12,7 @@ from learnt.core.errors import InputError, NotApplicable
 from learnt.gated._pathways import strongest
 from learnt.gated.linear_form import to_gdln
 from learnt.gated.path_stats import correlations, loss
+from learnt.gated.reduction import reduce
 
 
 def answers(model, x):
@@ -62,6 +63,19 @@ def test_check_19_xor_unmerged_is_exact_and_merged_by_effective_gates_within_a_m
     heavy = [p for p in merged.report.pathways if p.norm > 0.02 * merged.report.pathways[0].norm]
     assert [p.open for p in heavy] == [0.25] * 4  # four pathways, each for one example
     assert to_gdln(early, XOR, "exact", kind="effective").report.max_error > 1e-4  # and the report says where it is not
+
+
+def test_faint_units_are_left_out_and_the_four_pathways_of_xor_remain():
+    _, late = xor_run(seed=0)
+    whole = to_gdln(late, XOR, "exact", kind="effective")
+    short = to_gdln(late, XOR, "exact", kind="effective", faint=0.02)
+    assert short.report.nodes == (4,) < whole.report.nodes and short.report.faint[0] > 0 == whole.report.faint[0]
+    assert 1e-6 < short.report.max_error < 0.05  # what the faint units add, measured
+    assert "faint" in str(short.report) and "faint" not in str(whole.report)
+    assert reduce(whole.task(XOR, XOR_Y)).defect > 0.5  # units that learning never touched hide what is there
+    assert reduce(short.task(XOR, XOR_Y)).exact  # one pathway an example
+    with pytest.raises(InputError, match="faint"):
+        to_gdln(late, XOR, faint=-1.0)
 
 
 def test_equal_patterns_are_one_node_and_dead_units_are_none():

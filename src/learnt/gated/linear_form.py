@@ -20,7 +20,7 @@ from typing import Any, Literal, final
 import numpy as np
 
 from learnt.core.errors import InputError, NotApplicable
-from learnt.gated._frozen import chosen, finite, whole
+from learnt.gated._frozen import chosen, finite, number, whole
 from learnt.gated._mlp import Layered, flat_inputs, read_layers
 from learnt.gated._pathways import Pathway, strongest
 from learnt.gated.gated_task import GatedTask
@@ -41,6 +41,7 @@ class Fidelity:
         merge, kind, threshold: how gates were read and units merged.
         units, nodes: of each hidden layer.
         dead: units of each layer that no sample switches on; they are left out.
+        faint: further units of each layer that were left out because they are weak.
         always_on: nodes of each layer that are on for all samples: linear pathways.
         members: the units of each node, by name.
         changed: share of the gates that differ from the network's own (z > 0).
@@ -59,6 +60,7 @@ class Fidelity:
     units: tuple[int, ...]
     nodes: tuple[int, ...]
     dead: tuple[int, ...]
+    faint: tuple[int, ...]
     always_on: tuple[int, ...]
     members: Mapping[str, tuple[int, ...]]
     changed: float
@@ -72,8 +74,10 @@ class Fidelity:
 
     def __str__(self) -> str:
         layers = "; ".join(
-            f"layer {i + 1}: {n} nodes of {u} units ({d} never on, {a} nodes always on)"
-            for i, (n, u, d, a) in enumerate(zip(self.nodes, self.units, self.dead, self.always_on, strict=True))
+            f"layer {i + 1}: {n} nodes of {u} units ({d} never on, {f'{w} faint, ' if w else ''}{a} nodes always on)"
+            for i, (n, u, d, w, a) in enumerate(
+                zip(self.nodes, self.units, self.dead, self.faint, self.always_on, strict=True)
+            )
         )
         left = f"; those not listed hold at most {self.truncated:.1%} of the norms" if self.truncated else ""
         rows = [
@@ -131,6 +135,7 @@ def to_gdln(
     threshold: float = THRESHOLD,
     groups: int | None = None,
     distance: float = 0.1,
+    faint: float = 0.0,
     max_paths: int = 1000,
 ) -> Gdln:
     """The gated linear network of a rectified one on given samples.
@@ -142,6 +147,8 @@ def to_gdln(
         kind, threshold: which gates, see `relu_gates`.
         groups: nodes of each layer for "cluster"; None to merge up to `distance`.
         distance: Jaccard distance of patterns up to which "cluster" merges, on average over pairs, in [0, 1].
+        faint: units of less than this share of the strongest of their layer are left out too, as in
+            `GatePatterns.patterns`: learning has hardly touched them; the report measures what this changes.
         max_paths: pathways to list in the report.
 
     Raises:
@@ -153,13 +160,14 @@ def to_gdln(
         whole(groups, "groups", 1)
     if isinstance(distance, bool) or not isinstance(distance, int | float | np.number) or not 0 <= distance <= 1:
         raise InputError("distance", found=repr(distance), expected="a number from 0 to 1")
+    faint = number(faint, "faint", least=0.0)
     whole(max_paths, "max_paths", 1)
     tensor, x = flat_inputs(X)
     net = read_layers(model, tensor, x)
     read = gates_of(net, x, kind, threshold)
     units, labels, on = [], [], []
     for i, layer in enumerate(read.on):
-        kept = _kept(layer, net.slopes[i])
+        kept = _kept(layer, net.slopes[i], read.strengths[i], faint)
         label, pattern = _merged(layer[:, kept], read.strengths[i][kept], merge, groups, distance)
         units.append(kept)
         labels.append(label)
@@ -174,9 +182,9 @@ def to_gdln(
     return Gdln(graph=graph, gates=gates, report=report, weights=weights)
 
 
-def _kept(on: np.ndarray, slope: float) -> np.ndarray:
-    """The units that pass anything on; one of them if none does, so that the graph stays whole."""
-    alive = np.flatnonzero(on.any(0)) if slope == 0.0 else np.arange(on.shape[1])
+def _kept(on: np.ndarray, slope: float, strength: np.ndarray, faint: float) -> np.ndarray:
+    """The units that pass anything on, but for faint ones; one if none does, so that the graph stays whole."""
+    alive = np.flatnonzero((on.any(0) | (slope != 0.0)) & (strength >= faint * strength.max()))
     return alive if len(alive) else np.zeros(1, dtype=np.int64)
 
 
@@ -283,10 +291,13 @@ def _report(
         for path, norm in found
     )  # fmt: skip
     gates = len(x) * sum(net.widths)
+    heard = [int((o.any(0) | (slope != 0.0)).sum()) for o, slope in zip(read.on, net.slopes, strict=True)]
     merge, kind, threshold = how
     return Fidelity(
         merge=merge, kind=kind, threshold=threshold, units=net.widths, nodes=tuple(o.shape[1] for o in on),
-        dead=tuple(int((~o.any(0)).sum()) for o in read.on), always_on=tuple(int(o.all(0).sum()) for o in on),
+        dead=tuple(int((~o.any(0)).sum()) for o in read.on),
+        faint=tuple(max(h - len(u), 0) for h, u in zip(heard, units, strict=True)),
+        always_on=tuple(int(o.all(0).sum()) for o in on),
         members={
             _node(i, g): tuple(int(u) for u in units[i][label == g])
             for i, label in enumerate(labels)
