@@ -8,7 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from learnt.gated import GatedTask, Graph, correlations, path_gradient, reduce, tasks
+from learnt.gated import (
+    GatedTask,
+    Graph,
+    context_correlations,
+    context_gradient,
+    context_loss,
+    correlations,
+    path_gradient,
+    reduce,
+    reduce_contexts,
+    tasks,
+)
 from learnt.gated.path_stats import loss
 
 from .whole_network import Net, decoupled, diagonalisable, frame
@@ -100,6 +111,22 @@ def test_check_09_flow_with_decay_is_that_of_the_whole_network():
     w = decoupled(net, 4)
     run = reduce(task_of(net)).solve(w, t=GRID, weight_decay=0.3)
     assert np.abs(run.loss - net.flow(w, GRID, decay=0.3)).max() <= 1e-8
+
+
+@pytest.mark.parametrize("seed", [14, 15])
+def test_statistics_by_context_predict_the_same_network_without_its_paths(seed):
+    net = diagonalisable(seed, spare=1)
+    w = decoupled(net, seed)
+    stats = context_correlations(task_of(net))
+    expected, slopes = net.loss_and_slopes(w)
+    assert abs(context_loss(stats, w) - expected) <= 1e-12 * max(1.0, expected)
+    found = context_gradient(stats, w)
+    assert max(np.abs(found[e] - slopes[e]).max() for e in w) <= 1e-12 * max(1.0, expected)
+    r = reduce_contexts(task_of(net))
+    start = {e: np.random.default_rng(k).uniform(0.1, 0.4, r.N) for k, e in enumerate(net.edges)}
+    sgd = {"lr": 0.01, "momentum": 0.8, "weight_decay": 0.01}
+    full = net.sgd(r.weights(start, 2), 100, **sgd)
+    assert r.exact and np.abs(r.solve(start, "gd", steps=100, **sgd).loss - full).max() <= 1e-10
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -83,7 +83,7 @@ class ContextReduction:
         """
         given = init if isinstance(init, Mapping) else dict.fromkeys(self.graph.edges, init)
         if set(given) != set(self.graph.edges):
-            odd = sorted(set(given) ^ set(self.graph.edges))[0]
+            odd = sorted(set(given) ^ set(self.graph.edges), key=str)[0]
             raise InputError("init", found=f"{odd!r} unknown or missing", expected="strengths for each edge")
         out = {}
         for e in self.graph.edges:

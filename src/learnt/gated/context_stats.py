@@ -114,13 +114,24 @@ def _heard(graph: Graph, gates: Mapping[str, np.ndarray]) -> dict[tuple[str, str
 
 
 def context_loss(stats: ContextStats, weights: Mapping[str, Any]) -> float:
-    """L at these weights, (|t|, |s|) by edge; equal to the loss on the data."""
+    """L at these weights, (|t|, |s|) by edge; equal to the loss on the data.
+
+    Raises:
+        InputError, ShapeError, NonFiniteError: no statistics, or weights that are not those of the graph.
+    """
+    _known(stats)
     return passes(stats, stats.graph.checked_weights(weights), MATRICES)[0]
 
 
 def context_gradient(stats: ContextStats, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """dL/dW_e, (|t|, |s|) by edge; gradient flow is minus this."""
+    """dL/dW_e, (|t|, |s|) by edge; gradient flow is minus this. Arguments and errors as `context_loss`."""
+    _known(stats)
     return {e: -down for e, down in passes(stats, stats.graph.checked_weights(weights), MATRICES)[1].items()}
+
+
+def _known(stats: Any) -> None:
+    if not isinstance(stats, ContextStats):
+        raise InputError("stats", found=type(stats).__name__, expected="ContextStats, made by context_correlations")
 
 
 # -- the passes, for matrices or for one number a mode --------------------------------------------------------

@@ -123,6 +123,9 @@ def compare_profiles(first: ModeProfile, second: ModeProfile) -> ProfileDifferen
     Raises:
         InputError: profiles of different tasks.
     """
+    for name, given in (("first", first), ("second", second)):
+        if not isinstance(given, ModeProfile):
+            raise InputError(name, found=type(given).__name__, expected="a ModeProfile, made by mode_profile")
     same = first.inputs.shape == second.inputs.shape and first.outputs.shape == second.outputs.shape
     if not same or not np.allclose(first.strength, second.strength) or first.whiten != second.whiten:
         raise InputError("second", found="the profile of another task", expected="one on the same data")

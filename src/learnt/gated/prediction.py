@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 
 from learnt.core.errors import InputError, NotApplicable
-from learnt.gated._frozen import finite, frozen, whole
+from learnt.gated._frozen import frozen, number, whole
 from learnt.gated.curve_pictures import mode_groups, observed_losses
 from learnt.gated.gated_task import GatedTask
 from learnt.gated.reduction import LEAKY, Reduction, reduce
@@ -206,6 +206,7 @@ def predict(
     count = whole(simulate, "simulate", 0)
     if flow and (count or calibrate):
         raise InputError("t", found="flow with a simulation", expected="descent: lr and steps")
+    gain = None if gain is None else number(gain, "gain", above=0.0)
     if gain is not None and not count:
         raise InputError("gain", found=f"{gain:g}", expected="a simulation that starts from it")
     if calibrate and not (observed or (count and gain is not None)):
@@ -221,7 +222,7 @@ def predict(
     defect = float("nan")
     if count and gain is not None:
         losses[f"simulated, gain {gain:g}"], defect = _trained(task, reduction, lr, steps, kept, (count, seed), gain)
-    start, fitted = float(finite(init, "init")), ""
+    start, fitted = number(init, "init"), ""
     if calibrate:
         fitted, (at, curve) = next(iter(losses.items()))
         if not np.array_equal(at, np.arange(len(at))):
