@@ -133,7 +133,7 @@ def mean_of(values: Any, *stream: object, floor: float = -np.inf, top: float = n
 
 def seeds_of(item: Item) -> list[int]:
     """The seeds of the simulations of an item."""
-    return [derive(item["seed"], "simulation", i) % 2**63 for i in range(item["seeds"])]
+    return [derive(item["seed"], "simulation", i) for i in range(item["seeds"])]
 
 
 def thinned(count: int, most: int = 160) -> np.ndarray:
