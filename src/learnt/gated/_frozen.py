@@ -70,6 +70,13 @@ def number(value: Any, name: str, *, above: float | None = None, least: float | 
     return float(array)
 
 
+def flag(value: Any, name: str) -> bool:
+    """`value` if it is True or False, or 1 or 0; InputError otherwise."""
+    if not isinstance(value, bool | int | np.bool_) or value not in (0, 1):
+        raise InputError(name, found=repr(value)[:60], expected="True or False")
+    return bool(value)
+
+
 def chosen(value: Any, name: str, among: Iterable[str]) -> str:
     """`value` if it is one of these words; InputError otherwise."""
     known = tuple(among)

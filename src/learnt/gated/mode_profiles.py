@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from learnt.core.errors import InputError, NonFiniteError, NotApplicable, ShapeError
-from learnt.gated._frozen import finite
+from learnt.gated._frozen import finite, flag
 from learnt.gated._mlp import flat_inputs
 
 MAX_INPUTS = 8_192  # input numbers: 0.5 GB for their second moments
@@ -163,6 +163,7 @@ def mode_profile(
         NotApplicable: inputs that do not vary, targets that do not depend on them, or too many input numbers.
     """
     tensor, x = flat_inputs(X)
+    whiten, centre = flag(whiten, "whiten"), flag(centre, "centre")
     n, d = x.shape
     if d > MAX_INPUTS:
         raise NotApplicable(
@@ -186,7 +187,7 @@ def mode_profile(
     outside = max(0.0, 1.0 - float((learned**2).sum()) / total) if total else 0.0
     return ModeProfile(
         strength=s, learned=learned, cosine=np.clip(cosine, -1, 1), answers=along, outputs=u, inputs=v, outside=outside,
-        whiten=bool(whiten), centre=bool(centre),
+        whiten=whiten, centre=centre,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from learnt.core.errors import NotApplicable, ShapeError
+from learnt.gated._frozen import flag
 from learnt.gated._mlp import flat_inputs, read_layers
 from learnt.gated.rectified_gates import THRESHOLD, GatePatterns, Kind, gate_values, gates_of
 
@@ -33,7 +34,9 @@ def path_kernel(
 
     Raises:
         NotApplicable: another kind of network, or a kernel that would not fit into memory.
+        InputError, ShapeError, NonFiniteError: settings without a meaning, inputs of another shape, NaN.
     """
+    scaled = flag(scaled, "scaled")
     tensor, x = flat_inputs(X)
     return kernel_of(gates_of(read_layers(model, tensor, x), x, kind, threshold), x, scaled=scaled)
 

@@ -31,7 +31,7 @@ import numpy as np
 from learnt.core.errors import InputError, MissingExtra, ShapeError
 from learnt.core.panels import Chart
 from learnt.gated import _engine
-from learnt.gated._frozen import finite, frozen
+from learnt.gated._frozen import finite, flag, frozen
 from learnt.gated.gated_task import GatedTask
 from learnt.gated.path_stats import PathStats, correlations
 
@@ -216,6 +216,7 @@ def race(
     Warns:
         RuntimeWarning: from its start a candidate can never learn some modes.
     """
+    relu_feasible = flag(relu_feasible, "relu_feasible")
     if isinstance(candidates, list | tuple):
         candidates = {str(k): candidate for k, candidate in enumerate(candidates, 1)}
     if not isinstance(candidates, Mapping):

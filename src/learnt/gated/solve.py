@@ -21,7 +21,7 @@ import numpy as np
 
 from learnt.core.errors import InputError, LearntError, NotApplicable
 from learnt.gated import _engine
-from learnt.gated._frozen import FrozenMap, finite, frozen, whole
+from learnt.gated._frozen import FrozenMap, finite, flag, frozen, whole
 from learnt.gated._starts import started
 from learnt.gated.reduction import Reduction
 from learnt.gated.trajectory import Trajectory
@@ -83,9 +83,8 @@ def solve(
         raise InputError("reduction", found=type(reduction).__name__, expected="a Reduction, made by reduce")
     _known_optimiser(method, optimizer)
     decay = _number(weight_decay, "weight_decay")
-    for name, given in (("nesterov", nesterov), ("full_batch", full_batch), ("require_exact", require_exact)):
-        if not isinstance(given, bool | int | np.bool_):
-            raise InputError(name, found=repr(given)[:60], expected="True or False")
+    nesterov, full_batch = flag(nesterov, "nesterov"), flag(full_batch, "full_batch")
+    require_exact, symmetric = flag(require_exact, "require_exact"), flag(symmetric, "symmetric")
     suited, b0 = started(reduction, init)
     if require_exact:
         suited.require_exact()
@@ -119,12 +118,12 @@ def solve(
                 expected=f"at most {MAX_KEPT:,} strengths over all steps, 4 GB",
                 remedy="Take fewer steps, and start the next solution from the last strengths.",
             )  # fmt: skip
-        kinds, lost = _descend(e, b0[e.first], rate, beta, decay, bool(nesterov), count)
+        kinds, lost = _descend(e, b0[e.first], rate, beta, decay, nesterov, count)
         steps_ = np.arange(len(kinds))
         time = rate * steps_
-        fade = _faded(rate, beta, decay, bool(nesterov), len(kinds))[:, None, None]
+        fade = _faded(rate, beta, decay, nesterov, len(kinds))[:, None, None]
         diverged = None if lost is None else rate * lost
-        settings = {"lr": rate, "momentum": beta, "weight_decay": decay, "nesterov": bool(nesterov)}
+        settings = {"lr": rate, "momentum": beta, "weight_decay": decay, "nesterov": nesterov}
         drift = 0.0
     else:
         for name, given in (
@@ -151,7 +150,7 @@ def solve(
         notes.append(f"diverges: out of range at t = {diverged:.6g}" + (f", step {lost}" if method == "gd" else ""))
     return Trajectory(
         reduction=suited, method=method, time=frozen(time), steps=None if steps_ is None else frozen(steps_),
-        loss=frozen(loss), exact=suited.exact and bool(full_batch), caveats=tuple(notes), diverged=diverged,
+        loss=frozen(loss), exact=suited.exact and full_batch, caveats=tuple(notes), diverged=diverged,
         settings=FrozenMap(settings), drift=drift, _engine=e, _kinds=frozen(kinds), _idle=frozen(idle[None] * fade),
         _between=between,
     )  # fmt: skip
