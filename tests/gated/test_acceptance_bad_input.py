@@ -25,6 +25,7 @@ from learnt.gated import (
     correlations,
     design_pairs,
     freeze_gates,
+    learn_gates,
     mode_profile,
     path_gradient,
     path_kernel,
@@ -38,11 +39,13 @@ from learnt.gated import (
     tasks,
     to_gdln,
     train_gdln,
+    train_routing,
     untrained_error,
     zero_shot,
 )
 from learnt.gated import closed_forms as laws
 from learnt.gated.gdln import decoupled, orthogonal
+from learnt.gated.routing_data import routing_data
 from learnt.gated.solve import UnsupportedOptimizer
 
 GRAPH = Graph({"x": 2, "h": 3, "y": 1}, {"in": ("x", "h"), "out": ("h", "y")})
@@ -256,3 +259,17 @@ def test_any_graph_and_any_task_give_finite_numbers_or_our_error(data):
         for run in (r.solve(0.3, t=2.0), r.solve(0.3, "gd", lr=0.01, steps=20)):
             assert np.isfinite(run.loss).all() and np.isfinite(run.B).all()
             assert not np.isnan(run.time_to(0.5)).any()
+
+
+@pytest.mark.parametrize("name", ["dtype", "device", "callbacks", "optimizer"])
+def test_trainers_name_what_they_cannot_use(name):
+    data, wrong = routing_data("digits", 2), {"dtype": torch.int64, "device": "nowhere", "callbacks": 3, "optimizer": 3}
+    trainers = [(train_gdln, (XOR,)), (train_routing, (data, np.eye(2)))]
+    for train, given_ in trainers:
+        with pytest.raises(InputError) as caught:
+            train(*given_, steps=1, **{name: wrong[name]})
+        assert caught.value.argument == name
+    with pytest.raises(InputError, match="blocks"):
+        learn_gates(blocks=None)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="steps a block"):
+        learn_gates(blocks=1, dt=1e-300)

@@ -30,6 +30,8 @@ from learnt.gated._frozen import finite, frozen, whole
 from learnt.gated.learned_gates import LearnedGates
 from learnt.run.seeds import generator
 
+MAX_STEPS = 100_000_000  # of a block
+
 
 def orthogonal_teachers(tasks: int = 2, outputs: int = 10, inputs: int = 20, *, seed: int = 0) -> torch.Tensor:
     """(tasks, outputs, inputs) float64 teachers whose rows are all orthogonal, each of length 1/sqrt(inputs).
@@ -99,6 +101,8 @@ def learn_gates(
         raise InputError("dt", found=f"{dt:g}", expected="at most block / 10, and below tau_w and tau_c")
     if batch is not None:
         whole(batch, "batch", 1)
+    if not block / dt <= MAX_STEPS:
+        raise InputError("dt", found=f"{block / dt:.3g} steps a block", expected=f"at most {MAX_STEPS:,}")
     steps, records, replicas = round(block / dt), whole(records, "records", 1), whole(replicas, "replicas", 1)
     push, every = _regulariser(strength, nonnegative, manifold), max(1, steps // records)
     streams = [generator(seed, "learned gates", i, device=target.device) for i in range(replicas)]
@@ -219,6 +223,8 @@ def _teachers(teachers: Any) -> torch.Tensor:
 def _order(blocks: int | Sequence[int], tasks: int) -> list[int]:
     if isinstance(blocks, int | np.integer):
         return [b % tasks for b in range(whole(blocks, "blocks", 1))]
+    if not isinstance(blocks, Sequence) or isinstance(blocks, str | bytes):
+        raise InputError("blocks", found=repr(blocks)[:60], expected="a number of blocks, or the task of each")
     order = [whole(task, "blocks", 0) for task in blocks]
     if not order or max(order) >= tasks:
         raise InputError(

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from learnt.core.errors import InputError, ShapeError
+from learnt.gated._asked import dtype_of
 from learnt.gated._frozen import finite, number
 from learnt.gated.graph import Graph, _listed
 from learnt.run.seeds import numpy_generator
@@ -46,8 +47,7 @@ class GDLN(nn.Module):
         if not isinstance(graph, Graph):
             raise InputError("graph", found=type(graph).__name__, expected="a Graph")
         self.graph = graph
-        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-            raise InputError("dtype", found=repr(dtype)[:60], expected="torch.float64 or another floating type")
+        dtype = dtype_of(dtype)
         start = orthogonal(graph) if weights is None else graph.checked_weights(weights)
         # a list, because the name of an edge may be no name of an attribute
         self.edges = nn.ParameterList([nn.Parameter(torch.tensor(start[e], dtype=dtype)) for e in graph.edges])

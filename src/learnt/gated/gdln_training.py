@@ -19,6 +19,7 @@ import torch
 
 from learnt.core.errors import InputError, NonFiniteError
 from learnt.core.examples import Examples
+from learnt.gated._asked import called, device_of
 from learnt.gated._frozen import finite, frozen, whole
 from learnt.gated._gdln_plan import Plan
 from learnt.gated.gated_task import GatedTask
@@ -132,9 +133,8 @@ def train_gdln(
     make, rate = _optimizer(optimizer, lr, momentum, weight_decay)
     samples = None if batch is None else min(whole(batch, "batch", 1), len(task))
     numbers = [derive(seed, "gated", i) for i in range(count)]
-    place = _device(device)
-    if not isinstance(callbacks, Sequence) or not all(callable(c) for c in callbacks):
-        raise InputError("callbacks", found=repr(callbacks)[:60], expected="functions of an Event")
+    place = device_of(device)
+    called(callbacks)
     if bases is not None and not isinstance(bases, Mapping):
         raise InputError("bases", found=type(bases).__name__, expected="a basis for every node, or None")
     networks = [_Samples(GDLN(task.graph, _start(task.graph, initial, s), dtype=dtype), task) for s in numbers]
@@ -271,15 +271,6 @@ class _Track:
                 source, target = self.graph.edges[e]
                 values = torch.einsum("tk,rts,sk->rk", self.bases[target], matrix, self.bases[source])
             self.strength[e].append(values.numpy())
-
-
-def _device(device: Any) -> torch.device:
-    try:
-        return torch.device("cpu" if device is None else device)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise InputError(
-            "device", found=repr(device)[:60], expected="a device of torch, such as 'cpu' or 'cuda'"
-        ) from error
 
 
 def _basis(graph: Graph, bases: Mapping[str, Any], v: str) -> np.ndarray:

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from learnt.core.errors import InputError, NotApplicable
 from learnt.core.examples import Examples
+from learnt.gated._asked import called, device_of, dtype_of
 from learnt.gated._frozen import finite, frozen, whole
 from learnt.gated._room import Room
 from learnt.gated.gate_patterns import gate_matrix
@@ -129,6 +130,15 @@ def train_routing(
             raise InputError(
                 name, found=repr(value), expected=f"a number {'above' if name == 'lr' else 'of at least'} 0"
             )
+    dtype_of(dtype)
+    device_of(device)
+    called(callbacks)
+    if optimizer is not None and not callable(optimizer):
+        raise InputError(
+            "optimizer",
+            found=repr(optimizer)[:60],
+            expected="None for SGD, or a function from parameters to an optimiser",
+        )
     objective = PairLoss(data, pairs, loss, folded=data.pixels is not None, room=Room())
     sizes = (data.domains, data.width, hidden, data.classes)
     options: Any = {"shared_layers": shared_layers, "relu": relu, "bias": bias, "gain": gain, "dtype": dtype}
