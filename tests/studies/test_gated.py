@@ -341,3 +341,25 @@ def test_claims_are_said_with_their_numbers():
 
     sheet = claims_sheet("What must hold", [Claim("8", "x", "< 1", "2", False)])
     assert sheet.rows == (("x", "8", "< 1", "2", "NO"),)
+
+
+@pytest.mark.parametrize("figure", [f for f in FIGURES if f.name not in ("routing", "depth")], ids=lambda f: f.name)
+def test_runs_too_short_to_learn_anything_are_drawn_and_said_too(figure, monkeypatch):
+    def accuracies(item, data, gate):
+        return {"trained": 0.1, "untrained": 0.1, "seconds": 1.0}
+
+    monkeypatch.setattr(gated_digits, "work", accuracies)
+    short = {"xor": 60, "zeroshot": 3, "init": 25, "hierarchy": 260, "race": 10}[figure.name]
+    entries = []
+    for item in figure.items(Options(seeds=1)):
+        if item["part"] == "relu":
+            item = item | {"steps": 800}
+        elif "steps" in item:
+            item = item | {"steps": min(short, item["steps"])}
+        entries.append((item, figure.work(item, None) | {"seconds": 1.0}))
+    claims = figure.claims(entries)
+    assert any(not claim.holds for claim in claims) and all(claim.found for claim in claims)
+    made = figure.draw(entries)
+    assert all(axes.get_xlabel() and axes.get_ylabel() and axes.get_title(loc="left") for axes in made.axes)
+    assert all(len(row) == len(sheet.columns) for sheet in figure.sheets(entries) for row in sheet.rows)
+    assert "ontrol" in figure.caption(entries) and str(len(made.axes)) == "3"

@@ -178,8 +178,8 @@ def draw(middle: Any, right: Any, entries: Sequence[Entry]) -> None:
                                            ("exact gates (z > 0)", 1, HUES[5], "s", ":")):  # fmt: skip
         for k, r in enumerate(runs):
             shares = [row[column] for row in r["gates"]]
-            right.plot(places, shares, color=hue, marker=mark, markersize=4, linewidth=1.2, linestyle=style,
-                       label=kind if not k else None)  # fmt: skip
+            right.plot(places[: len(shares)], shares, color=hue, marker=mark, markersize=4, linewidth=1.2,
+                       linestyle=style, label=kind if not k else None)  # fmt: skip
     named(right, "Units that are on for one corner only", "step of gradient descent", "share of |w_in| |w_out|")
     right.set_xticks(places, [str(step) for step in LOOKED], fontsize="small")
     right.set_ylim(-0.03, 1.25)
