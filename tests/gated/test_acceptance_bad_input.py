@@ -201,7 +201,6 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "route loss": (ROUTE.loss, {"factors": (0.1, 0.1, 0.1), "s": 2.0, "d": 1.0, "energy": 3.0}),
     "route lr_max": (ROUTE.lr_max, {"s": 2.0, "d": 1.0}),
 }  # fmt: skip
-SLOW = {("flow", "t"), ("train_gdln", "steps"), ("design_pairs", "tries")}  # long runs are what was asked for
 
 
 def said_or_done(call: Callable[[], Any]) -> bool:
