@@ -105,7 +105,7 @@ def step(m: int, k: int, batch: int) -> float:
     """A step of the trainer: the whole of `fit` between two steps, records and checks included."""
     from learnt.core.examples import Examples
     from learnt.gated.gate_patterns import band
-    from learnt.gated.routing_data import routing_data
+    from learnt.gated.routing_domains import routing_data
     from learnt.gated.routing_training import train_routing
 
     images, labels = _images(batch * (_steps(m, batch) + 4))
@@ -187,7 +187,7 @@ def gates() -> float:
 def domains(m: int) -> float:
     """Permutations of pixels and labels of M input and M output domains."""
     part = _part()
-    from learnt.gated.routing_data import routing_data
+    from learnt.gated.routing_domains import routing_data
 
     return _repeated(lambda: routing_data((part, part), m), 3)
 
@@ -196,7 +196,7 @@ def memory(m: int) -> float:
     """Megabytes by which they raise the peak of the process."""
     import resource
 
-    from learnt.gated.routing_data import routing_data
+    from learnt.gated.routing_domains import routing_data
 
     part = _part()
     routing_data((part, part), 2)  # what is imported and set up once

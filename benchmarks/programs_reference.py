@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
 SEEDS, INPUTS = 8, 19_530
-EPOCHS = {"hist": 6, "sort": 2, "dyck2": 2}  # of both sides
+EPOCHS = {"hist": 6, "sort": 2, "dyck2": 4}  # of both sides
 PAPER_SIZES = {
     "hist": {"layers": 1, "cat_heads": 2, "num_heads": 2, "cat_mlps": 1, "num_mlps": 1},
     "sort": {"layers": 3, "cat_heads": 4, "num_heads": 4, "cat_mlps": 2, "num_mlps": 2},

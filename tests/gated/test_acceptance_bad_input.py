@@ -45,8 +45,8 @@ from learnt.gated import (
 )
 from learnt.gated import closed_forms as laws
 from learnt.gated.gdln import decoupled, orthogonal
-from learnt.gated.routing_data import routing_data
-from learnt.gated.solve import UnsupportedOptimizer
+from learnt.gated.routing_domains import routing_data
+from learnt.gated.solving import UnsupportedOptimizer
 
 GRAPH = Graph({"x": 2, "h": 3, "y": 1}, {"in": ("x", "h"), "out": ("h", "y")})
 X = np.array([[1.0, 1], [-1, -1], [1, -1], [-1, 1]])

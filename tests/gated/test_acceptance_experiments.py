@@ -5,7 +5,7 @@ import pytest
 
 from learnt.gated import reduce, tasks, train_routing, untrained_error
 from learnt.gated.deep import deep_time_to
-from learnt.gated.routing_data import routing_data
+from learnt.gated.routing_domains import routing_data
 
 
 def test_check_17_large_starts_learn_what_is_trained_and_do_not_transfer():

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from learnt.core.errors import InputError, NotApplicable, ShapeError
 from learnt.gated._room import Room
 from learnt.gated.gate_patterns import ahead, band, random_regular
-from learnt.gated.routing_data import routing_data
+from learnt.gated.routing_domains import routing_data
 from learnt.gated.routing_net import PairLoss, RoutingNet, fold, hidden, unfold
 from learnt.gated.routing_training import train_routing
 from learnt.train.objectives import Batch

@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from learnt.gated.learning_rate import lr_max as lr_max
     from learnt.gated.learning_rate import regime as regime
     from learnt.gated.linear_form import to_gdln as to_gdln
-    from learnt.gated.matrix_solution import balance as balance
+    from learnt.gated.matrix_flow import MatrixSolution as MatrixSolution
+    from learnt.gated.matrix_flow import balance as balance
+    from learnt.gated.matrix_flow import matrix_solution as matrix_solution
     from learnt.gated.mode_profiles import ModeProfile as ModeProfile
     from learnt.gated.mode_profiles import compare_profiles as compare_profiles
     from learnt.gated.mode_profiles import mode_profile as mode_profile
@@ -64,10 +66,13 @@ if TYPE_CHECKING:
     from learnt.gated.reduction import reduce as reduce
     from learnt.gated.router_recording import Routing as Routing
     from learnt.gated.router_recording import record_router as record_router
+    from learnt.gated.routing_domains import RoutingData as RoutingData
+    from learnt.gated.routing_domains import routing_data as routing_data
     from learnt.gated.routing_theory import SymmetricRouting as SymmetricRouting
     from learnt.gated.routing_training import train_routing as train_routing
     from learnt.gated.shared_private import shared_vs_private as shared_vs_private
-    from learnt.gated.solve import UnsupportedOptimizer as UnsupportedOptimizer
+    from learnt.gated.solving import UnsupportedOptimizer as UnsupportedOptimizer
+    from learnt.gated.solving import solve as solve
     from learnt.gated.task_files import load_task as load_task
     from learnt.gated.task_files import save_task as save_task
     from learnt.gated.trajectory import Trajectory as Trajectory
@@ -84,6 +89,7 @@ _WHERE = {
     "Gates": "gates",
     "Graph": "graph",
     "LearnedGates": "learned_gates",
+    "MatrixSolution": "matrix_flow",
     "ModeProfile": "mode_profiles",
     "Modes": "modes",
     "Path": "graph",
@@ -93,11 +99,12 @@ _WHERE = {
     "Race": "racing",
     "Reduction": "reduction",
     "Routing": "router_recording",
+    "RoutingData": "routing_domains",
     "SymmetricRouting": "routing_theory",
     "Trajectory": "trajectory",
-    "UnsupportedOptimizer": "solve",
+    "UnsupportedOptimizer": "solving",
     "ZeroShot": "zero_shot_risk",
-    "balance": "matrix_solution",
+    "balance": "matrix_flow",
     "calibrate": "calibration",
     "compare_profiles": "mode_profiles",
     "context_correlations": "context_stats",
@@ -119,6 +126,7 @@ _WHERE = {
     "learn_gates": "gate_learning",
     "load_task": "task_files",
     "lr_max": "learning_rate",
+    "matrix_solution": "matrix_flow",
     "mode_profile": "mode_profiles",
     "path_errors": "path_stats",
     "path_gradient": "path_stats",
@@ -132,8 +140,10 @@ _WHERE = {
     "regime": "learning_rate",
     "relu_feasible": "gate_feasibility",
     "relu_gates": "rectified_gates",
+    "routing_data": "routing_domains",
     "save_task": "task_files",
     "shared_vs_private": "shared_private",
+    "solve": "solving",
     "spectral_ratio": "zero_shot_risk",
     "to_gdln": "linear_form",
     "train_gdln": "gdln_training",

@@ -20,7 +20,7 @@ import numpy as np
 from learnt.core.errors import InputError, NotApplicable, ShapeError
 from learnt.gated._frozen import finite, number
 from learnt.gated.reduction import Reduction
-from learnt.gated.solve import solve
+from learnt.gated.solving import solve
 from learnt.gated.trajectory import Trajectory
 
 _TOGETHER = 0.02  # modes learned within this share of the first one's time belong to the first drop

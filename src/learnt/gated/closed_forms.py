@@ -24,7 +24,7 @@ from learnt.gated.deep import (
 )
 from learnt.gated.hierarchy import hierarchy_multiplicities, hierarchy_plateaus, hierarchy_strengths
 from learnt.gated.learning_rates import chain_curvature, chain_lr_max
-from learnt.gated.matrix_solution import MatrixSolution, balance, matrix_solution
+from learnt.gated.matrix_flow import MatrixSolution, balance, matrix_solution
 from learnt.gated.one_layer import one_layer_strength, one_layer_time, one_layer_time_to
 from learnt.gated.two_layers import (
     lazy_index,

@@ -24,7 +24,7 @@ from learnt.core.errors import InputError, NotApplicable
 from learnt.gated import _engine
 from learnt.gated._starts import started
 from learnt.gated.reduction import Reduction
-from learnt.gated.solve import _flow, _number, _numbered
+from learnt.gated.solving import _flow, _number, _numbered
 
 _SMALL = 4.0  # a small start is 10^-4 of the final strengths
 _PLATEAU = 10.0  # but no smaller than makes a plateau of 10^10 in units of the time to learn

@@ -194,7 +194,7 @@ def predict(
         InputError, ShapeError, NonFiniteError: settings that have no meaning.
         NotApplicable: nothing to calibrate with, or a graph with a hidden node too narrow for its modes.
     """
-    from learnt.gated.solve import _known_optimiser
+    from learnt.gated.solving import _known_optimiser
 
     flow = t is not None
     _known_optimiser("flow" if flow else "gd", optimizer)

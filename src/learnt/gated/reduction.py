@@ -254,9 +254,9 @@ class Reduction:
             init: one strength for all edges and modes, strengths by edge, weights (|t|, |s|) by edge, or a `GDLN`.
             method: "flow", with t (the end, or increasing times) and weight_decay; or "gd", with lr, steps, momentum,
                 nesterov, weight_decay. Both take require_exact, full_batch, optimizer.
-            settings: described, with the errors, at the function `learnt.gated.solve.solve`.
+            settings: described, with the errors, at the function `learnt.gated.solving.solve`.
         """
-        from learnt.gated.solve import solve
+        from learnt.gated.solving import solve
 
         return solve(self, init, method, **settings)
 

@@ -21,10 +21,10 @@ from torch.nn import functional as F
 
 from learnt.core.errors import InputError
 from learnt.core.examples import Examples
-from learnt.gated._frozen import finite, whole
+from learnt.gated._frozen import flag, number, whole
 from learnt.gated._room import Room, encoded
 from learnt.gated.gate_patterns import gate_matrix
-from learnt.gated.routing_data import RoutingData
+from learnt.gated.routing_domains import RoutingData
 from learnt.train.objectives import Batch, Model
 
 Tensors = Mapping[str, torch.Tensor]
@@ -54,10 +54,11 @@ class RoutingNet(nn.Module):
         nn.Module.__init__(self)
         m, d, h = whole(domains, "domains", 1), whole(inputs, "inputs", 1), whole(hidden, "hidden", 1)
         c, layers = whole(outputs, "outputs", 1), whole(shared_layers, "shared_layers", 1)
-        scale = finite(gain, "gain")
-        if scale.shape != () or scale < 0:
-            raise InputError("gain", found=repr(gain), expected="a number of at least 0")
-        self.relu = bool(relu)
+        scale = number(gain, "gain", least=0)
+        if scale > 1e6:  # a start that float32 cannot square
+            raise InputError("gain", found=repr(gain), expected="a number of at most 1e6")
+        bias = flag(bias, "bias")
+        self.relu = flag(relu, "relu")
         self.encoder = _xavier((m, h, d), float(scale), dtype)
         self.trunk = _xavier((layers, h, h), float(scale), dtype)
         self.decoder = _xavier((m, c, h), float(scale), dtype)

@@ -2,7 +2,7 @@
 
 The multi-domain benchmark of Saxe, Sodhani, Lewallen 2022 (arXiv 2207.10430) on real images. What differs from the
 authors' code: only trained pairs are computed (`learnt.gated.routing_net`); permutations of labels are random
-(`learnt.gated.routing_data`); all seeds are trained at once; squared error is offered beside cross-entropy, networks
+(`learnt.gated.routing_domains`); all seeds are trained at once; squared error is offered beside cross-entropy, networks
 without biases beside those with. The published MNIST and CIFAR numbers are not at hand, so that none is claimed here.
 """
 
@@ -19,10 +19,10 @@ from torch.nn import functional as F
 from learnt.core.errors import InputError, NotApplicable
 from learnt.core.examples import Examples
 from learnt.gated._asked import called, device_of, dtype_of
-from learnt.gated._frozen import finite, frozen, whole
+from learnt.gated._frozen import chosen, frozen, number, whole
 from learnt.gated._room import Room
 from learnt.gated.gate_patterns import gate_matrix
-from learnt.gated.routing_data import RoutingData
+from learnt.gated.routing_domains import RoutingData
 from learnt.gated.routing_net import PairLoss, RoutingNet, all_pairs, fold, hidden, unfold
 from learnt.run.seeds import derive
 from learnt.train.fit import fit
@@ -124,12 +124,10 @@ def train_routing(
         )
     pairs = gate_matrix(gate)
     count = whole(seeds, "seeds", 1)
-    for name, value in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay)):
-        number = finite(value, name)
-        if number.shape != () or number < 0 or (name == "lr" and number == 0):
-            raise InputError(
-                name, found=repr(value), expected=f"a number {'above' if name == 'lr' else 'of at least'} 0"
-            )
+    number(lr, "lr", above=0)
+    number(momentum, "momentum", least=0)
+    number(weight_decay, "weight_decay", least=0)
+    chosen(loss, "loss", ("cross_entropy", "squared_error"))
     dtype_of(dtype)
     device_of(device)
     called(callbacks)

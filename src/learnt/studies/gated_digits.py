@@ -57,7 +57,7 @@ def _item(options: Options, images: str, gate: str, k: int, gain: float, relu: b
 
 def work(item: Item, data: str | None, gate: np.ndarray) -> dict[str, Any]:
     """Test accuracy of trained and untrained pairs of one network."""
-    from learnt.gated.routing_data import routing_data
+    from learnt.gated.routing_domains import routing_data
     from learnt.gated.routing_training import train_routing
 
     own = derive(item["seed"], "images", item["number"])

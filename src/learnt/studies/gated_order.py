@@ -46,7 +46,7 @@ def _item(options: Options, kind: str, inputs: str, number: int, steps: int, shu
 
 def images(inputs: str) -> tuple[np.ndarray, np.ndarray]:
     """(n, d) centred digits, raw or as 40 whitened principal components, and (n, 10) centred classes."""
-    from learnt.gated.routing_data import routing_data
+    from learnt.gated.routing_domains import routing_data
 
     data = routing_data("digits", 1, inputs="same", outputs="same")
     x = np.concatenate([data.train_x.numpy(), data.test_x.numpy()]).astype(np.float64)

@@ -14,7 +14,7 @@ from learnt.core.errors import InputError, LearntError, ShapeError
 from learnt.gated import GatedTask, Graph, tasks
 from learnt.gated.path_stats import loss, path_gradient
 from learnt.gated.reduction import reduce
-from learnt.gated.solve import UnsupportedOptimizer, solve
+from learnt.gated.solving import UnsupportedOptimizer, solve
 from learnt.gated.two_layers import two_layer_strength, two_layer_time_to
 
 NOTEBOOK = reduce(tasks.routing(7, 4, weight="notebook"))

@@ -21,7 +21,7 @@ import torch
 
 from learnt.core.errors import InputError, NotApplicable, ShapeError
 from learnt.core.examples import Examples
-from learnt.gated._frozen import finite, whole
+from learnt.gated._frozen import chosen, finite, whole
 from learnt.run.seeds import numpy_generator
 
 _VIEWS = 1 << 27  # numbers of all views of all images that may be kept: 512 MB of float32
@@ -133,10 +133,11 @@ def routing_data(
         NotApplicable: no images, or no classes.
     """
     count = whole(domains, "domains", 1)
-    for name, value, known in (("inputs", inputs, ("permute", "rotate", "same")),
-                               ("outputs", outputs, ("permute", "same"))):  # fmt: skip
-        if value not in known:
-            raise InputError(name, found=repr(value), expected=" or ".join(map(repr, known)))
+    chosen(inputs, "inputs", ("permute", "rotate", "same"))
+    chosen(outputs, "outputs", ("permute", "same"))
+    if isinstance(source, tuple) and not (len(source) == 2 and all(isinstance(part, Examples) for part in source)):
+        found = ", ".join(type(part).__name__ for part in source)
+        raise InputError("source", found=f"({found})"[:60], expected="a name, a path, or (training, test) Examples")
     train, test = source if isinstance(source, tuple) else _loaded(source, root, limit, seed)
     for part, what in ((train, "training"), (test, "test")):
         if not part.is_classification or not part.inputs.is_floating_point():

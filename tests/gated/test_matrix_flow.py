@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from learnt.core.errors import InputError, NonFiniteError, NotApplicable, ShapeError
-from learnt.gated.matrix_solution import balance, matrix_solution
+from learnt.gated.matrix_flow import balance, matrix_solution
 from learnt.gated.two_layers import two_layer_strength
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "gated_closed.json").read_text(encoding="utf-8"))

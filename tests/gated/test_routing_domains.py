@@ -6,7 +6,7 @@ import torch
 
 from learnt.core.errors import InputError, NotApplicable, StorageError
 from learnt.core.examples import Examples
-from learnt.gated.routing_data import routing_data
+from learnt.gated.routing_domains import routing_data
 
 
 def test_names_of_classes_are_random_permutations_and_not_the_first_in_order():
@@ -98,3 +98,16 @@ def test_check_23_what_are_no_domains_is_refused():
         routing_data("diabetes", 2)
     with pytest.raises(InputError, match="domain"):
         routing_data("digits", 2).inputs(2, torch.zeros(1, 64))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("source", {"source": (1, 2)}),
+        ("inputs", {"inputs": np.arange(3)}),
+        ("outputs", {"outputs": np.arange(3)}),
+    ],
+)
+def test_check_23_other_things_than_images_and_words_are_refused_by_name(name, arguments):
+    with pytest.raises(InputError, match=name):
+        routing_data(**arguments)
