@@ -8,7 +8,7 @@ import torch
 
 from learnt.core.errors import InputError
 from learnt.programs.schedule import temperatures
-from learnt.programs.soft import Mixture, Scores, attention, gumbel, gumbel_softmax, relative_bias, spans
+from learnt.programs.soft import Mixture, Scores, attention, gumbel, gumbel_softmax, relative_bias
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "programs_soft.json").read_text(encoding="utf-8"))
 
@@ -27,8 +27,7 @@ def test_check_02_the_soft_head_gives_the_worked_scores_weights_and_outputs():
         for side in "QKV"
     )
     psi = gumbel_softmax(double(g["psi"]), tau, dim=1, noise=False)
-    whole = ((0, n, n),)
-    (scores,) = Scores.apply(torch.einsum("qk,gqnb->gknb", psi, query), key, whole)
+    scores = Scores.apply(torch.einsum("qk,gqnb->gknb", psi, query), key)
     torch.testing.assert_close(scores[0, :, :, 0], double(g["scores"]), rtol=0, atol=1e-9)
     weights = attention(
         scores,
@@ -39,7 +38,7 @@ def test_check_02_the_soft_head_gives_the_worked_scores_weights_and_outputs():
         noise=False,
     )
     torch.testing.assert_close(weights[0, :, :, 0], double(g["attention"]), rtol=0, atol=1e-6)
-    out = Mixture.apply(value, whole, weights)
+    out = Mixture.apply(weights, value)
     torch.testing.assert_close(out[0, :, :, 0].T, double(g["output"]), rtol=0, atol=1e-6)
 
 
@@ -135,28 +134,10 @@ def test_scores_and_mixture_are_the_einsums_with_their_gradients(shape):
     g, k, n, b = shape
     q, key, v = (torch.randn(shape, dtype=torch.float64, requires_grad=True) for _ in range(3))
     w = torch.randn(g, n, n, b, dtype=torch.float64, requires_grad=True)
-    whole = ((0, n, n),)
-    torch.testing.assert_close(Scores.apply(q, key, whole)[0], torch.einsum("gaib,gajb->gijb", q, key))
-    torch.testing.assert_close(Mixture.apply(v, whole, w), torch.einsum("gijb,gajb->gaib", w, v))
-    assert torch.autograd.gradcheck(lambda *x: Scores.apply(*x, whole), (q, key))
-    assert torch.autograd.gradcheck(lambda x, y: Mixture.apply(x, whole, y), (v, w))
-
-
-@pytest.mark.parametrize("n", [8, 9, 13])
-def test_in_spans_a_causal_query_meets_the_keys_up_to_itself_and_gradients_are_those_of_all_pairs(n):
-    torch.manual_seed(0)
-    parts = spans(n, causal=True)
-    assert [i for first, last, _ in parts for i in range(first, last)] == list(range(n))
-    assert all(last <= end for _, last, end in parts) and sum((z - a) * end for a, z, end in parts) < 0.7 * n * n
-    q, key, v = (torch.randn(2, 3, n, 4, dtype=torch.float64, requires_grad=True) for _ in range(3))
-    seen = torch.ones(n, n, dtype=torch.float64).tril()[:, :, None]
-    pieces = [s * seen[a:z, :end] for s, (a, z, end) in zip(Scores.apply(q, key, parts), parts, strict=True)]
-    found = Mixture.apply(v, parts, *pieces)
-    wanted = torch.einsum("gijb,gajb->gaib", torch.einsum("gaib,gajb->gijb", q, key) * seen, v)
-    torch.testing.assert_close(found, wanted)
-    toward = torch.randn_like(found)
-    ours, theirs = (torch.autograd.grad(out, (q, key, v), toward) for out in (found, wanted))
-    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(Scores.apply(q, key), torch.einsum("gaib,gajb->gijb", q, key))
+    torch.testing.assert_close(Mixture.apply(w, v), torch.einsum("gijb,gajb->gaib", w, v))
+    assert torch.autograd.gradcheck(Scores.apply, (q, key))
+    assert torch.autograd.gradcheck(Mixture.apply, (w, v))
 
 
 def test_the_two_defaults_agree_for_discrete_scores_and_differ_for_soft_ones():

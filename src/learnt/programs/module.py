@@ -28,18 +28,7 @@ from torch import nn
 
 from learnt.core.errors import InputError, NotApplicable, ShapeError
 from learnt.programs.config import Shape
-from learnt.programs.soft import (
-    AWAY,
-    Mixture,
-    Scores,
-    Spans,
-    attend,
-    gumbel_softmax,
-    preference,
-    relative_bias,
-    sharpened,
-    spans,
-)
+from learnt.programs.soft import AWAY, Mixture, Scores, attend, gumbel_softmax, preference, relative_bias, sharpened
 
 Tensors = Mapping[str, torch.Tensor]
 MOST_PARAMETERS = 1 << 28  # a gigabyte in float32
@@ -98,11 +87,10 @@ class _Stream:
 @final
 @dataclass(frozen=True, kw_only=True)
 class _Sight:
-    """Who may look at whom, the same in all layers and heads; for each span (R, 1, queries or 1, keys, B)."""
+    """Who may look at whom, the same in all layers and heads: (R, 1, N or 1, N, B) and (R, 1, N, N, B)."""
 
-    parts: Spans
-    allowed: list[torch.Tensor]
-    order: list[torch.Tensor]
+    allowed: torch.Tensor
+    order: torch.Tensor
     scale: float
 
 
@@ -229,10 +217,7 @@ def _sight(real: torch.Tensor, shape: Shape, relaxation: Relaxation, dtype: torc
     if shape.causal:
         allowed = allowed & torch.ones(n, n, dtype=torch.bool, device=real.device).tril()[:, :, None]
     scale = shape.k**-0.5 / relaxation.temperature
-    parts = spans(n, causal=shape.causal)
-    own = [(allowed[:, :, first:last] if shape.causal else allowed)[..., :end, :] for first, last, end in parts]
-    order = [preference(part, bias[a:z, :end], scale) for part, (a, z, end) in zip(own, parts, strict=True)]
-    return _Sight(parts=parts, allowed=own, order=order, scale=scale)
+    return _Sight(allowed=allowed, order=preference(allowed, bias, scale), scale=scale)
 
 
 def _inputs(tensors: Tensors, ids: torch.Tensor, shape: Shape, relaxation: Relaxation) -> _Stream:
@@ -315,29 +300,25 @@ def _heads(
     cat_predicates, num_predicates = predicates.split([cat, num], 1)
     written, counts = [], []
     if cat:
-        scores = _seen(cat_queries, cat_keys, cat_predicates, sight)
-        weights = [
-            attend(
-                seen, order, scale=sight.scale, temperature=relaxation.temperature, default=relaxation.default,
-                noise=relaxation.attention_noise, hard=relaxation.hard,
-            ).flatten(0, 1)
-            for seen, order in zip(scores, sight.order, strict=True)
-        ]  # fmt: skip
-        written.append(Mixture.apply(values.flatten(0, 1), sight.parts, *weights).unflatten(0, (r, cat)))
+        weights = attend(
+            _seen(cat_queries, cat_keys, cat_predicates, sight.allowed), sight.order, scale=sight.scale,
+            temperature=relaxation.temperature, default=relaxation.default, noise=relaxation.attention_noise,
+            hard=relaxation.hard,
+        )  # fmt: skip
+        written.append(Mixture.apply(weights.flatten(0, 1), values.flatten(0, 1)).unflatten(0, (r, cat)))
     if num:
         gates = _choose(tensors[f"value_gates_{layer}"], 2, relaxation, relaxation.noise)
         summed = torch.bmm(gates, stream.numerical.flatten(2)).view(r * num, 1, n, b)
-        scores = _seen(num_queries, num_keys, num_predicates, sight)
-        counts.append(Mixture.apply(summed, sight.parts, *(x.flatten(0, 1) for x in scores)).view(r, num, n, b))
+        weights = _seen(num_queries, num_keys, num_predicates, sight.allowed)
+        counts.append(Mixture.apply(weights.flatten(0, 1), summed).view(r, num, n, b))
     return written, counts
 
 
-def _seen(queries: torch.Tensor, keys: torch.Tensor, predicates: torch.Tensor, sight: _Sight) -> list[torch.Tensor]:
-    """(R, H, queries, keys, B) of each span: how well keys match what queries look for; 0 where they may not look."""
+def _seen(queries: torch.Tensor, keys: torch.Tensor, predicates: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+    """(R, H, N, N, B): how well keys match what queries look for; 0 where they may not look."""
     # (R, H, key, query) @ (R, H, query, T): the key value that each query looks for
     wanted = torch.matmul(predicates.mT, queries.flatten(3)).view(keys.shape)
-    scores = Scores.apply(wanted.flatten(0, 1), keys.flatten(0, 1), sight.parts)
-    return [x.unflatten(0, keys.shape[:2]) * allowed for x, allowed in zip(scores, sight.allowed, strict=True)]
+    return Scores.apply(wanted.flatten(0, 1), keys.flatten(0, 1)).unflatten(0, keys.shape[:2]) * allowed
 
 
 def _mlp(

@@ -89,91 +89,58 @@ def sharpened(
     return one_hot + (soft - soft.detach())
 
 
-Spans = tuple[tuple[int, int, int], ...]
-
-
-def spans(n: int, *, causal: bool) -> Spans:
-    """(first, last, keys): queries first to last - 1 look at no key from `keys` on; all n queries, in order.
-
-    Four spans of causal queries need 5/8 of the pairs.
-    """
-    if not causal or n < 8:
-        return ((0, n, n),)
-    ends = [round(n * part / 4) for part in range(5)]
-    return tuple((first, last, last) for first, last in zip(ends[:-1], ends[1:], strict=True))
-
-
 class Scores(torch.autograd.Function):
-    """S[g, i, j, b] = sum over a of Q[g, a, i, b] K[g, a, j, b], one tensor for each span of queries."""
+    """S[g, i, j, b] = sum over a of Q[g, a, i, b] K[g, a, j, b]."""
 
     @staticmethod
-    def forward(ctx: Any, queries: torch.Tensor, keys: torch.Tensor, parts: Spans) -> tuple[torch.Tensor, ...]:
-        """(g, k, n, b) queries and keys: (g, last - first, keys, b) for each span."""
+    def forward(ctx: Any, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+        """(g, k, n, b) queries and keys: (g, n, n, b)."""
         ctx.save_for_backward(queries, keys)
-        ctx.parts = parts
-        return tuple(_scores(queries[:, :, first:last], keys[:, :, :end]) for first, last, end in parts)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
-        """Gradients of both arguments."""
-        queries, keys = ctx.saved_tensors
-        of_queries, of_keys = torch.empty_like(queries), torch.zeros_like(keys)
-        for (first, last, end), gradient in zip(ctx.parts, gradients, strict=True):
-            _mix(gradient, keys[:, :, :end], of_queries[:, :, first:last])
-            _mix_back(gradient, queries[:, :, first:last], of_keys[:, :, :end])
-        return of_queries, of_keys, None
-
-
-class Mixture(torch.autograd.Function):
-    """Y[g, a, i, b] = sum over j of W[g, i, j, b] V[g, a, j, b], with W in spans of queries."""
-
-    @staticmethod
-    def forward(ctx: Any, values: torch.Tensor, parts: Spans, *weights: torch.Tensor) -> torch.Tensor:
-        """(g, k, n, b) values and (g, last - first, keys, b) weights of each span: (g, k, n, b)."""
-        ctx.save_for_backward(values, *weights)
-        ctx.parts = parts
-        out = torch.empty_like(values)
-        for (first, last, end), own in zip(parts, weights, strict=True):
-            _mix(own, values[:, :, :end], out[:, :, first:last])
-        return out
+        return _scores(queries, keys)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
-        """Gradients of values and weights."""
-        values, *weights = ctx.saved_tensors
-        of_values = torch.zeros_like(values) if ctx.needs_input_grad[0] else None
-        of_weights: list[torch.Tensor | None] = []
-        for i, ((first, last, end), own) in enumerate(zip(ctx.parts, weights, strict=True)):
-            part = gradient[:, :, first:last]
-            if of_values is not None:
-                _mix_back(own, part, of_values[:, :, :end])
-            of_weights.append(_scores(part, values[:, :, :end]) if ctx.needs_input_grad[2 + i] else None)
-        return of_values, None, *of_weights
+        """Gradients of both arguments."""
+        queries, keys = ctx.saved_tensors
+        return _mix(gradient, keys), _mix_back(gradient, queries)
 
 
-# All views of a sum at once: made one by one they would cost as much as the products.
+class Mixture(torch.autograd.Function):
+    """Y[g, a, i, b] = sum over j of W[g, i, j, b] V[g, a, j, b]."""
+
+    @staticmethod
+    def forward(ctx: Any, weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """(g, n, n, b) weights and (g, k, n, b) values: (g, k, n, b)."""
+        ctx.save_for_backward(weights, values)
+        return _mix(weights, values)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+        """Gradients of both arguments."""
+        weights, values = ctx.saved_tensors
+        return (
+            _scores(gradient, values) if ctx.needs_input_grad[0] else None,
+            _mix_back(weights, gradient) if ctx.needs_input_grad[1] else None,
+        )
 
 
 def _scores(queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-    pairs = zip(queries.unsqueeze(3).unbind(1), keys.unsqueeze(2).unbind(1), strict=True)
-    out = torch.mul(*next(pairs))
-    for query, key in pairs:
-        out.addcmul_(query, key)
+    return _sum_of_products(queries.unsqueeze(3).unbind(1), keys.unsqueeze(2).unbind(1))
+
+
+def _mix(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    return _sum_of_products(weights.unsqueeze(1).unbind(3), values.unsqueeze(2).unbind(3))
+
+
+def _mix_back(weights: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
+    return _sum_of_products(weights.unsqueeze(1).unbind(2), outputs.unsqueeze(3).unbind(2))
+
+
+def _sum_of_products(lefts: tuple[torch.Tensor, ...], rights: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    out = lefts[0] * rights[0]
+    for left, right in zip(lefts[1:], rights[1:], strict=True):
+        out.addcmul_(left, right)
     return out
-
-
-def _mix(weights: torch.Tensor, values: torch.Tensor, out: torch.Tensor) -> None:
-    """Write the mixtures to `out`."""
-    pairs = zip(weights.unsqueeze(1).unbind(3), values.unsqueeze(2).unbind(3), strict=True)
-    torch.mul(*next(pairs), out=out)
-    for weight, value in pairs:
-        out.addcmul_(weight, value)
-
-
-def _mix_back(weights: torch.Tensor, outputs: torch.Tensor, out: torch.Tensor) -> None:
-    """Add to `out` what the keys get back."""
-    for weight, output in zip(weights.unsqueeze(1).unbind(2), outputs.unsqueeze(3).unbind(2), strict=True):
-        out.addcmul_(weight, output)
 
 
 def attention(
