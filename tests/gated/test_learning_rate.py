@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from tests.gated.test_reduction import MINE
-from tests.gated.test_solve import descended
+from tests.gated.test_solving import descended
 
 from learnt.core.errors import InputError
 from learnt.gated import GatedTask, Graph, tasks

@@ -108,12 +108,15 @@ def _spread(
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
     waiting, deaths = deque(range(len(items))), Counter[int]()
-    idle = [_worker(threads) for _ in range(jobs)]
+    idle: list[Any] = []
+    hand: list[Any] = []  # a worker on its way from idle to busy: an interrupt in submit must not lose it
     busy: dict[Future, tuple[int, Any]] = {}
     try:
+        idle += [_worker(threads) for _ in range(jobs)]
         while waiting or busy:
             while waiting and idle:
-                index, worker = waiting.popleft(), idle.pop()
+                index, worker = waiting.popleft(), idle[-1]
+                hand[:] = [idle.pop()]
                 try:
                     busy[worker.submit(_call, function, items[index], threads)] = index, worker
                 except BrokenProcessPool:  # it died while idle: no item is to blame
@@ -140,7 +143,7 @@ def _spread(
                     idle.append(worker)
                 yield index, result
     finally:
-        for worker in [*idle, *(worker for _, worker in busy.values())]:
+        for worker in {id(worker): worker for worker in [*hand, *idle, *(w for _, w in busy.values())]}.values():
             _kill(worker)
 
 
@@ -172,7 +175,15 @@ def _prepare(parent: int) -> None:
 
 
 def _kill(worker: Any) -> None:
+    processes = list((getattr(worker, "_processes", None) or {}).values())
     with suppress(Exception):  # a pool that is already broken may complain of being closed
+        worker.shutdown(wait=False, kill_workers=True)
+    for process in processes:
+        with suppress(Exception):  # loky may miss the wish while it starts a process, and waits for the item's end
+            process.join(2)
+            if process.is_alive():
+                process.kill()
+    with suppress(Exception):
         worker.shutdown(wait=True, kill_workers=True)
 
 
