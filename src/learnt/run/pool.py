@@ -123,7 +123,8 @@ def _spread(
                     waiting.appendleft(index)
                     _kill(worker)
                     idle.append(_worker(threads))
-            for future in wait(busy, return_when=FIRST_COMPLETED).done:
+            # With a limit: if another thread of this process takes a signal, nothing wakes this one to act on it.
+            for future in wait(busy, timeout=1.0, return_when=FIRST_COMPLETED).done:
                 index, worker = busy.pop(future)
                 try:
                     result = future.result()
