@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from learnt.core.errors import InputError, ResumeError
-from learnt.io.atomic import ensure_directory, read_bytes, read_json, write_json, write_text
+from learnt.core.errors import InputError
+from learnt.io.atomic import ensure_directory, read_bytes, write_json, write_text
 from learnt.studies.gated_page import claims_sheet, page
 from learnt.studies.gated_plan import Claim, Entry, Figure
+from learnt.studies.kept_results import earlier, fields
 from learnt.studies.programs_cells import about_machine
 from learnt.studies.programs_tables import Sheet, seconds
 
 SCHEMA = "learnt.gated-study/1"
 NAME = "gated.json"
-LIMIT = 256 << 20
 TITLE = "Gated networks: predicted and simulated"
 
 
@@ -83,12 +83,7 @@ class GatedStudy:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
-        return {
-            "schema": SCHEMA,
-            "seed": self.seed,
-            "commands": list(self.commands),
-            "results": [{"item": item, "result": result} for item, result in self.entries],
-        }
+        return fields(SCHEMA, self.seed, self.commands, self.entries)
 
     def __str__(self) -> str:
         pieces = []
@@ -104,7 +99,7 @@ def recorded(directory: Path, seed: int, command: str, asked: Sequence[Entry], f
     Raises:
         ResumeError: the file there is not a record of this study.
     """
-    commands, entries = earlier(directory)
+    commands, entries = earlier(directory / NAME, SCHEMA)
     new = {item["figure"] for item, _ in asked}
     kept = [entry for entry in entries if entry[0]["figure"] not in new] + list(asked)
     order = {figure.name: k for k, figure in enumerate(figures)}
@@ -138,20 +133,3 @@ def pictures(study: GatedStudy, names: set[str]) -> None:
             made.set_dpi(110)
             for path in files:
                 save(made, path)
-
-
-def earlier(directory: Path) -> tuple[tuple[str, ...], list[Entry]]:
-    """Commands and entries of the record of a directory; nothing if there is none."""
-    path = directory / NAME
-    if not path.exists():
-        return (), []
-    record = read_json(path, max_bytes=LIMIT)
-    try:
-        if record["schema"] != SCHEMA:
-            raise KeyError("schema")
-        return tuple(record["commands"]), [(entry["item"], entry["result"]) for entry in record["results"]]
-    except (KeyError, TypeError) as error:
-        raise ResumeError(
-            str(path), found="a file of another kind", expected=f"a record in format {SCHEMA}",
-            remedy="Move it away; the next run makes it anew from the results of what it is asked for.",
-        ) from error  # fmt: skip

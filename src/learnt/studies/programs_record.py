@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from learnt.core.errors import InputError, ResumeError
-from learnt.io.atomic import dump_json, read_json, write_json, write_text
+from learnt.core.errors import InputError
+from learnt.io.atomic import dump_json, write_json, write_text
+from learnt.studies.kept_results import earlier, fields
 from learnt.studies.programs_cells import finished_sheet
 from learnt.studies.programs_plan import Entry
 from learnt.studies.programs_tables import Sheet
 
 SCHEMA = "learnt.programs-study/1"
 NAME = "programs.json"
-LIMIT = 256 << 20  # bytes; results without programs are a few kB each
 
 
 @final
@@ -74,12 +74,7 @@ class ProgramsStudy:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data, without the programs, which are in files."""
-        return {
-            "schema": SCHEMA,
-            "seed": self.seed,
-            "commands": list(self.commands),
-            "results": [{"item": item, "result": result} for item, result in self.entries],
-        }
+        return fields(SCHEMA, self.seed, self.commands, self.entries)
 
     def __str__(self) -> str:
         return "\n\n\n".join(sheet.text() for sheet in self.sheets())
@@ -91,7 +86,7 @@ def recorded(directory: Path, seed: int, command: str, asked: Sequence[Entry]) -
     Raises:
         ResumeError: the file there is not a record of this study.
     """
-    commands, entries = earlier(directory)
+    commands, entries = earlier(directory / NAME, SCHEMA)
     kept = {dump_json(item, name="item"): (item, result) for item, result in entries}
     kept |= {dump_json(item, name="item"): (item, result) for item, result in asked}
     found = ProgramsStudy(
@@ -102,20 +97,3 @@ def recorded(directory: Path, seed: int, command: str, asked: Sequence[Entry]) -
     write_text(directory / "record.txt", f"{found}\n")
     write_text(directory / "record.md", found.markdown())
     return found
-
-
-def earlier(directory: Path) -> tuple[tuple[str, ...], list[Entry]]:
-    """Commands and entries of the record of a directory; nothing if there is none."""
-    path = directory / NAME
-    if not path.exists():
-        return (), []
-    record = read_json(path, max_bytes=LIMIT)
-    try:
-        if record["schema"] != SCHEMA:
-            raise KeyError("schema")
-        return tuple(record["commands"]), [(entry["item"], entry["result"]) for entry in record["results"]]
-    except (KeyError, TypeError) as error:
-        raise ResumeError(
-            str(path), found="a file of another kind", expected=f"a record in format {SCHEMA}",
-            remedy="Move it away; the next run makes it anew from the results of what it is asked for.",
-        ) from error  # fmt: skip
